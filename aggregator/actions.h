@@ -1,0 +1,60 @@
+// What the engine wants done: the only way out of the state machine.
+#ifndef TALLY_AGGREGATOR_ACTIONS_H_
+#define TALLY_AGGREGATOR_ACTIONS_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/variant.h"
+#include "aggregator/chunk_history.h"
+#include "aggregator/exchange_task.h"
+#include "aggregator/job_description.h"
+#include "codecs/roster.h"
+#include "proto/tally/v1/aggregation.pb.h"
+
+namespace tally {
+
+// Names a stream for as long as the aggregator runs; chosen by the server.
+using StreamId = uint64_t;
+
+// The stream is a member's: send `welcome`, and read contributions with `description` from now on.
+struct AcceptStream {
+  StreamId stream = 0;
+  std::shared_ptr<const JobDescription> description;
+  MemberId member;
+  v1::Welcome welcome;
+};
+
+struct SendNotice {
+  StreamId stream = 0;
+  v1::Notice notice;
+};
+
+// The same result to several streams.
+struct SendResult {
+  std::vector<StreamId> streams;
+  std::shared_ptr<const StoredResult> result;
+};
+
+// End the stream; unless the status is OK a Refusal with it goes out first. The engine has
+// forgotten the stream.
+struct CloseStream {
+  StreamId stream = 0;
+  absl::Status status;
+};
+
+// Run the task (exchange_task.h) and give the outcome to Engine::HandleOutcome.
+struct Compute {
+  ExchangeTask task;
+};
+
+using Action = absl::variant<AcceptStream, SendNotice, SendResult, CloseStream, Compute>;
+
+// In the order in which they are to be carried out.
+using Actions = std::vector<Action>;
+
+}  // namespace tally
+
+#endif  // TALLY_AGGREGATOR_ACTIONS_H_

@@ -1,0 +1,41 @@
+// Says no before memory is short.
+#ifndef TALLY_AGGREGATOR_ADMISSION_H_
+#define TALLY_AGGREGATOR_ADMISSION_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "aggregator/job_description.h"
+
+namespace tally {
+
+// Results whose payloads are kept per chunk, for workers whose stream broke.
+inline constexpr int kKeptResults = 2;
+// Headers kept per chunk.
+inline constexpr int kKeptHeaders = 4096;
+
+// Upper bound of the memory that a job can make this aggregator hold, whatever its workers send:
+// contributions staged within the window and one in transit per stream, residuals, kept results and
+// headers, and one result being computed per chunk of the window.
+uint64_t WorstCaseBytes(const JobDescription& description, uint32_t window_chunks);
+
+// The ledger of admitted memory. Not thread-safe.
+class Admission {
+ public:
+  explicit Admission(uint64_t limit_bytes) : limit_bytes_(limit_bytes) {}
+
+  // Returns RESOURCE_EXHAUSTED, with what the job needs and what is left, if it does not fit.
+  absl::Status Admit(uint64_t bytes);
+  void Release(uint64_t bytes) { admitted_bytes_ -= bytes; }
+
+  uint64_t limit_bytes() const { return limit_bytes_; }
+  uint64_t admitted_bytes() const { return admitted_bytes_; }
+
+ private:
+  const uint64_t limit_bytes_;
+  uint64_t admitted_bytes_ = 0;
+};
+
+}  // namespace tally
+
+#endif  // TALLY_AGGREGATOR_ADMISSION_H_

@@ -1,0 +1,61 @@
+// The log of one chunk: chained headers, the roster they lead to, and the newest results.
+#ifndef TALLY_AGGREGATOR_CHUNK_HISTORY_H_
+#define TALLY_AGGREGATOR_CHUNK_HISTORY_H_
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+
+#include "base/buffer.h"
+#include "codecs/roster.h"
+#include "proto/tally/v1/exchange.pb.h"
+
+namespace tally {
+
+// An entry as it goes to the workers. The same object, and the same bytes, for all of them.
+struct StoredResult {
+  uint64_t round = 0;
+  uint64_t chain = 0;
+  // All fields but the slice, which the transport fills in.
+  v1::Result message;
+  // Null if the entry has none (a genesis, or an exchange without participants).
+  SharedBuffer payload;
+};
+
+// Append-only. Not thread-safe.
+class ChunkHistory {
+ public:
+  // Extends the chain by `header`, whose `prev_chain`, `epoch` and `roster` are filled in here:
+  // `header` brings the events, and in a genesis the roster. Returns the entry.
+  std::shared_ptr<const StoredResult> Append(v1::ResultHeader header, SharedBuffer payload,
+                                             const v1::Advice& advice);
+
+  // Digest up to the newest entry; 0 before the genesis.
+  uint64_t chain() const { return chain_; }
+  // Of the next exchange.
+  const Roster& roster() const { return roster_; }
+
+  // The result of that round, if it is still kept. Null otherwise.
+  std::shared_ptr<const StoredResult> FindResult(uint64_t round) const;
+  // Whether the entry of that round is ours and has that chain; false also if it is forgotten.
+  bool Contains(uint64_t round, uint64_t chain) const;
+  // The newest entry. Null before the genesis.
+  std::shared_ptr<const StoredResult> newest() const {
+    return results_.empty() ? nullptr : results_.back();
+  }
+
+ private:
+  struct PastHeader {
+    uint64_t round;
+    uint64_t chain;
+  };
+
+  uint64_t chain_ = 0;
+  Roster roster_;
+  std::deque<std::shared_ptr<const StoredResult>> results_;  // the last kKeptResults
+  std::deque<PastHeader> headers_;                           // the last kKeptHeaders
+};
+
+}  // namespace tally
+
+#endif  // TALLY_AGGREGATOR_CHUNK_HISTORY_H_

@@ -1,0 +1,199 @@
+#include "aggregator/chunk_round.h"
+
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/check.h"
+#include "base/status_macros.h"
+
+namespace tally {
+namespace {
+
+std::string Place(uint32_t chunk, uint64_t round) {
+  return absl::StrCat("chunk ", chunk, ", round ", round, ": ");
+}
+
+}  // namespace
+
+std::shared_ptr<const StoredResult> ChunkRound::Form(const Roster& roster, absl::Time now) {
+  TALLY_CHECK(phase_ == Phase::kForming, "a history starts once");
+  v1::ResultHeader header;
+  header.set_run(description_->run);
+  header.set_chunk(chunk_);
+  header.set_round(description_->first_round - 1);
+  header.set_epoch(roster.epoch());
+  v1::Genesis& genesis = *header.mutable_genesis();
+  genesis.set_seed(description_->seed);
+  genesis.set_layout_digest(description_->layout_digest);
+  genesis.set_settings_digest(description_->settings_digest);
+  genesis.set_initial_state_digest(description_->initial_state_digest);
+  for (const MemberId& member : roster.members()) *header.add_roster() = EncodeMember(member);
+  std::shared_ptr<const StoredResult> result = history_.Append(std::move(header), nullptr, {});
+  Open(description_->first_round, now);
+  return result;
+}
+
+absl::StatusOr<ChunkRound::Verdict> ChunkRound::Stage(const MemberId& member,
+                                                      StagedContribution contribution,
+                                                      absl::Time now) {
+  const std::string place = Place(chunk_, contribution.round);
+  if (phase_ == Phase::kForming) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(place, "`round` must wait until the run has started"));
+  }
+  const absl::optional<size_t> position = history_.roster().IndexOf(member.worker);
+  if (!position.has_value() || history_.roster().members()[*position] != member) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        place, "`member` = ", member.worker, "/", member.incarnation, " must be in the roster"));
+  }
+  if (contribution.round < round_) {
+    std::shared_ptr<const StoredResult> result = history_.FindResult(contribution.round);
+    if (result != nullptr) return Verdict(Answered{std::move(result)});
+    return absl::NotFoundError(absl::StrCat(
+        place, "`round` is over and its result no longer kept; round ", round_, " is open"));
+  }
+  if (contribution.round > round_) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(place, "`round` must be the open one, ", round_));
+  }
+  if (contribution.prev_chain != history_.chain()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(place, "`prev_chain` = ", absl::Hex(contribution.prev_chain), ", must be ",
+                     absl::Hex(history_.chain()), ", the head of this history"));
+  }
+  absl::optional<StagedContribution>& staged = staged_[*position];
+  if (staged.has_value()) {
+    if (staged->payload_digest == contribution.payload_digest &&
+        staged->abstain == contribution.abstain && staged->descriptor == contribution.descriptor) {
+      return Verdict(Staged{.repeat = true});
+    }
+    return absl::AlreadyExistsError(absl::StrCat(
+        place, "`payload_digest` = ", absl::Hex(contribution.payload_digest), ", must be ",
+        absl::Hex(staged->payload_digest), " as in this worker's first contribution to the round"));
+  }
+  staged = std::move(contribution);
+  if (num_arrived_++ == 0) first_arrival_at_ = now;
+  return Verdict(Staged{.repeat = false});
+}
+
+bool ChunkRound::ready() const { return phase_ == Phase::kOpen && num_arrived_ == staged_.size(); }
+
+absl::StatusOr<std::string> ChunkRound::MajorityDescriptor() const {
+  std::map<std::string, std::vector<size_t>> senders;
+  size_t num_contributions = 0;
+  for (size_t i = 0; i < staged_.size(); ++i) {
+    if (staged_[i]->abstain) continue;
+    senders[staged_[i]->descriptor].push_back(i);
+    ++num_contributions;
+  }
+  std::vector<std::string> camps;
+  for (const auto& [descriptor, positions] : senders) {
+    if (2 * positions.size() > num_contributions) return descriptor;
+    camps.push_back(
+        absl::StrCat(ExchangeName(staged_[positions.front()]->exchange), " by ",
+                     absl::StrJoin(positions, ", ", [this](std::string* out, size_t position) {
+                       out->append(history_.roster().members()[position].worker);
+                     })));
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat(Place(chunk_, round_), "`exchange` must be the same for more than half of the ",
+                   "workers, but they sent ", absl::StrJoin(camps, "; ")));
+}
+
+absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
+  TALLY_CHECK(ready(), "an exchange is sealed when everybody is there");
+  sealed_at_ = now;
+  Sealing sealing;
+  sealed_header_.Clear();
+  sealed_header_.set_run(description_->run);
+  sealed_header_.set_chunk(chunk_);
+  sealed_header_.set_round(round_);
+
+  const bool all_abstain = [this] {
+    for (const auto& contribution : staged_) {
+      if (!contribution->abstain) return false;
+    }
+    return true;
+  }();
+  const Roster& roster = history_.roster();
+  if (all_abstain) {
+    sealed_header_.set_participants(roster.ParticipantBitmap({}));
+    sealing.no_change = Append(sealed_header_, nullptr, now);
+    return sealing;
+  }
+
+  TALLY_ASSIGN_OR_RETURN(const std::string descriptor, MajorityDescriptor());
+  ExchangeTask task{
+      .job_serial = job_serial_, .chunk = chunk_, .round = round_, .description = description_};
+  std::vector<size_t> participants;
+  for (size_t i = 0; i < staged_.size(); ++i) {
+    StagedContribution& contribution = *staged_[i];
+    if (contribution.abstain) continue;
+    if (contribution.descriptor != descriptor) {
+      sealing.refused.push_back(
+          {roster.members()[i],
+           absl::FailedPreconditionError(absl::StrCat(
+               Place(chunk_, round_), "`exchange` = ", ExchangeName(contribution.exchange),
+               ", must be what most workers sent"))});
+      continue;
+    }
+    task.exchange = contribution.exchange;
+    task.payloads.push_back(std::move(contribution.payload));
+    participants.push_back(i);
+  }
+  task.divisor = static_cast<uint32_t>(
+      task.exchange.divisor == Divisor::kRoster ? roster.size() : participants.size());
+  if (absl::holds_alternative<SignExchange>(task.exchange.kind)) {
+    if (residual_ == nullptr) {
+      residual_ = std::make_shared<std::vector<float>>(
+          description_->layout.chunks()[chunk_].num_elements, 0.0f);
+    }
+    task.residual = residual_;
+  }
+  sealed_header_.set_participants(roster.ParticipantBitmap(participants));
+  *sealed_header_.mutable_exchange() = EncodeExchange(task.exchange);
+  sealing.task = std::move(task);
+  phase_ = Phase::kSealed;
+  return sealing;
+}
+
+std::shared_ptr<const StoredResult> ChunkRound::Publish(const ExchangeOutcome& outcome,
+                                                        absl::Time now) {
+  TALLY_CHECK(phase_ == Phase::kSealed && outcome.round == round_,
+              "the outcome must be the sealed exchange's");
+  sealed_header_.set_payload_bytes(outcome.payload->size());
+  sealed_header_.set_payload_digest(outcome.payload_digest);
+  return Append(sealed_header_, outcome.payload, now);
+}
+
+std::vector<MemberId> ChunkRound::missing() const {
+  std::vector<MemberId> members;
+  for (size_t i = 0; i < staged_.size(); ++i) {
+    if (!staged_[i].has_value()) members.push_back(history_.roster().members()[i]);
+  }
+  return members;
+}
+
+std::shared_ptr<const StoredResult> ChunkRound::Append(v1::ResultHeader header,
+                                                       SharedBuffer payload, absl::Time now) {
+  v1::Advice advice;
+  advice.set_wait_us(
+      static_cast<uint64_t>(absl::ToInt64Microseconds(sealed_at_ - first_arrival_at_)));
+  advice.set_compute_us(static_cast<uint64_t>(absl::ToInt64Microseconds(now - sealed_at_)));
+  std::shared_ptr<const StoredResult> result =
+      history_.Append(std::move(header), std::move(payload), advice);
+  Open(round_ + 1, now);
+  return result;
+}
+
+void ChunkRound::Open(uint64_t round, absl::Time now) {
+  phase_ = Phase::kOpen;
+  round_ = round;
+  staged_.assign(history_.roster().size(), absl::nullopt);
+  num_arrived_ = 0;
+  opened_at_ = now;
+}
+
+}  // namespace tally

@@ -1,0 +1,65 @@
+// From slices on a stream to a contribution that is whole and valid by itself.
+#ifndef TALLY_AGGREGATOR_CONTRIBUTION_READER_H_
+#define TALLY_AGGREGATOR_CONTRIBUTION_READER_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/types/optional.h"
+#include "absl/types/span.h"
+#include "aggregator/job_description.h"
+#include "base/buffer.h"
+#include "codecs/exchange.h"
+#include "codecs/roster.h"
+#include "codecs/slices.h"
+#include "kernels/backend.h"
+#include "proto/tally/v1/exchange.pb.h"
+
+namespace tally {
+
+// A worker's complete contribution to one exchange, checked as far as that needs no shared state.
+struct StagedContribution {
+  uint32_t chunk = 0;
+  uint64_t round = 0;
+  uint64_t prev_chain = 0;
+  bool abstain = false;
+  Exchange exchange;
+  // The descriptor as sent: equal bytes, equal exchange.
+  std::string descriptor;
+  // Null if the worker abstains.
+  SharedBuffer payload;
+  uint64_t payload_digest = 0;
+};
+
+// Reads the contributions of one stream of one member. Keeps the heavy work (copying, digest,
+// looking at every value) out of the engine's lock. Not thread-safe; one per stream.
+class ContributionReader {
+ public:
+  ContributionReader(std::shared_ptr<const JobDescription> description, MemberId member,
+                     const Backend* backend)
+      : description_(std::move(description)), member_(std::move(member)), backend_(backend) {}
+
+  // Takes the next slice; gives the contribution if it was the last one.
+  // Returns INVALID_ARGUMENT if a field breaks its rule in proto/tally/v1/exchange.proto, the
+  // slices do not fit together or the payload breaks a rule of its codec; UNIMPLEMENTED for an
+  // unknown kind; DATA_LOSS if the payload has another digest than declared. Every message names
+  // chunk and round.
+  absl::StatusOr<absl::optional<StagedContribution>> Read(const v1::Contribution& message,
+                                                          absl::Span<const uint8_t> piece);
+
+ private:
+  absl::Status Begin(const v1::Contribution& message, absl::Span<const uint8_t> piece);
+  absl::Status Continue(const v1::Contribution& message, absl::Span<const uint8_t> piece);
+  absl::StatusOr<StagedContribution> Finish();
+
+  const std::shared_ptr<const JobDescription> description_;
+  const MemberId member_;
+  const Backend* const backend_;
+  SliceAssembler assembler_;
+  StagedContribution current_;
+};
+
+}  // namespace tally
+
+#endif  // TALLY_AGGREGATOR_CONTRIBUTION_READER_H_

@@ -1,0 +1,234 @@
+#include "aggregator/engine.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status_macros.h"
+
+namespace tally {
+namespace {
+
+// The longest time between two ticks that counts as such.
+constexpr absl::Duration kLongestTick = absl::Seconds(1);
+
+}  // namespace
+
+Engine::Engine(EngineOptions options)
+    : options_(std::move(options)), admission_(options_.memory_limit_bytes) {}
+
+absl::StatusOr<Job*> Engine::FindOrCreate(const JobDescription& description, v1::Intent intent,
+                                          absl::Time now) {
+  const auto found = jobs_.find(description.job);
+  if (found != jobs_.end()) {
+    Job* const job = found->second.get();
+    if (job->description().run != description.run) {
+      const std::vector<std::string> workers = job->ConnectedWorkers();
+      return absl::UnavailableError(
+          absl::StrCat("`run` = ", description.run, ", must wait: run ", job->description().run,
+                       " of job `", description.job, "` lives here, ",
+                       workers.empty() ? "though its workers are gone"
+                                       : absl::StrCat("with ", absl::StrJoin(workers, ", "))));
+    }
+    TALLY_RETURN_IF_ERROR(CheckSameRun(job->description(), description));
+    return job;
+  }
+  if (intent == v1::INTENT_MEMBER) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "`intent` = INTENT_MEMBER, must be INTENT_START: aggregator `", options_.name,
+        "` has no history of run ", description.run, " of job `", description.job, "`"));
+  }
+  const uint64_t bytes = WorstCaseBytes(description, options_.window_chunks);
+  TALLY_RETURN_IF_ERROR(admission_.Admit(bytes));
+  auto job =
+      std::make_unique<Job>(next_serial_++, std::make_shared<const JobDescription>(description),
+                            options_.window_chunks, bytes, now);
+  return jobs_.emplace(description.job, std::move(job)).first->second.get();
+}
+
+absl::Status Engine::Greet(StreamId stream, const v1::Hello& hello, absl::Time now,
+                           Actions& actions) {
+  if (draining_) {
+    return absl::UnavailableError(
+        absl::StrCat("aggregator `", options_.name, "` is draining and takes no new streams"));
+  }
+  TALLY_ASSIGN_OR_RETURN(const ValidHello valid, ValidateHello(hello, options_.name));
+  TALLY_ASSIGN_OR_RETURN(Job* const job, FindOrCreate(valid.description, valid.intent, now));
+  v1::Welcome welcome;
+  welcome.set_aggregator(options_.name);
+  *welcome.mutable_instance() = options_.instance;
+  welcome.mutable_silence_limit()->set_seconds(absl::ToInt64Seconds(options_.silence_limit));
+  TALLY_RETURN_IF_ERROR(
+      job->HandleHello(stream, valid.member, hello, std::move(welcome), now, actions));
+  streams_[stream] = {
+      .job_serial = job->serial(), .member = valid.member, .heard_at = running_time_};
+  return absl::OkStatus();
+}
+
+Actions Engine::HandleHello(StreamId stream, const v1::Hello& hello, absl::Time now) {
+  Actions actions;
+  absl::Status status = Greet(stream, hello, now, actions);
+  if (!status.ok()) actions.push_back(CloseStream{stream, std::move(status)});
+  return Settle(std::move(actions), now);
+}
+
+Actions Engine::HandleContribution(StreamId stream, StagedContribution contribution,
+                                   absl::Time now) {
+  Job* const job = Hear(stream);
+  if (job == nullptr) return {};
+  if (draining_ && job->WouldBeginRound(contribution.round)) {
+    return HandleOffence(
+        stream,
+        absl::UnavailableError(
+            absl::StrCat("aggregator `", options_.name, "` is draining and begins no new rounds")),
+        now);
+  }
+  Actions actions;
+  absl::Status status = job->HandleContribution(stream, streams_[stream].member,
+                                                std::move(contribution), now, actions);
+  if (!status.ok()) {
+    job->HandleClosed(stream, streams_[stream].member, now, actions);
+    actions.push_back(CloseStream{stream, std::move(status)});
+  }
+  return Settle(std::move(actions), now);
+}
+
+Actions Engine::HandleOutcome(const ExchangeOutcome& outcome, absl::Time now) {
+  Job* const job = FindBySerial(outcome.job_serial);
+  if (job == nullptr) return {};
+  Actions actions;
+  job->HandleOutcome(outcome, now, actions);
+  return Settle(std::move(actions), now);
+}
+
+Actions Engine::HandleComputeFailure(uint64_t job_serial, const absl::Status& status,
+                                     absl::Time now) {
+  Job* const job = FindBySerial(job_serial);
+  if (job == nullptr) return {};
+  Actions actions;
+  job->Stop(status, actions);
+  return Settle(std::move(actions), now);
+}
+
+Actions Engine::HandleHeartbeat(StreamId stream, absl::Time now) {
+  if (Job* const job = Hear(stream)) job->HandleHeartbeat(streams_[stream].member, now);
+  return {};
+}
+
+Actions Engine::HandleLeave(StreamId stream, absl::Time now) {
+  if (Job* const job = Hear(stream)) job->HandleLeave(streams_[stream].member, now);
+  return {};
+}
+
+Actions Engine::HandleOffence(StreamId stream, absl::Status status, absl::Time now) {
+  Actions actions = HandleClosed(stream, now);
+  actions.push_back(CloseStream{stream, std::move(status)});
+  return actions;
+}
+
+Actions Engine::HandleClosed(StreamId stream, absl::Time now) {
+  const auto found = streams_.find(stream);
+  if (found == streams_.end()) return {};
+  Actions actions;
+  if (Job* const job = FindBySerial(found->second.job_serial)) {
+    job->HandleClosed(stream, found->second.member, now, actions);
+  }
+  streams_.erase(found);
+  return Settle(std::move(actions), now);
+}
+
+Actions Engine::HandleTick(absl::Time now) {
+  if (last_tick_ != absl::InfinitePast()) {
+    running_time_ += std::clamp(now - last_tick_, absl::ZeroDuration(), kLongestTick);
+  }
+  last_tick_ = now;
+
+  Actions actions;
+  std::vector<StreamId> silent;
+  for (const auto& [id, stream] : streams_) {
+    if (running_time_ - stream.heard_at > options_.silence_limit) silent.push_back(id);
+  }
+  for (const StreamId stream : silent) {
+    Actions closing = HandleOffence(
+        stream,
+        absl::DeadlineExceededError(absl::StrCat("nothing was heard on this stream for ",
+                                                 absl::FormatDuration(options_.silence_limit))),
+        now);
+    std::move(closing.begin(), closing.end(), std::back_inserter(actions));
+  }
+  for (const auto& [name, job] : jobs_) job->HandleTick(now, actions);
+  return Settle(std::move(actions), now);
+}
+
+Actions Engine::StartDraining(absl::Time now) {
+  draining_ = true;
+  Actions actions;
+  for (const auto& [id, stream] : streams_) {
+    SendNotice notice{.stream = id};
+    notice.notice.set_draining(true);
+    actions.push_back(std::move(notice));
+  }
+  return Settle(std::move(actions), now);
+}
+
+bool Engine::drained() const {
+  return draining_ && std::all_of(jobs_.begin(), jobs_.end(),
+                                  [](const auto& entry) { return entry.second->between_rounds(); });
+}
+
+size_t Engine::exchanges_under_way() const {
+  size_t count = 0;
+  for (const auto& [name, job] : jobs_) count += job->exchanges_under_way();
+  return count;
+}
+
+Actions Engine::Stop(const absl::Status& status) {
+  Actions actions;
+  for (const auto& [name, job] : jobs_) job->Stop(status, actions);
+  return Settle(std::move(actions), absl::InfinitePast());
+}
+
+Job* Engine::FindBySerial(uint64_t serial) {
+  for (const auto& [name, job] : jobs_) {
+    if (job->serial() == serial) return job.get();
+  }
+  return nullptr;
+}
+
+Job* Engine::Hear(StreamId stream) {
+  const auto found = streams_.find(stream);
+  if (found == streams_.end()) return nullptr;
+  found->second.heard_at = running_time_;
+  return FindBySerial(found->second.job_serial);
+}
+
+Actions Engine::Settle(Actions actions, absl::Time now) {
+  for (const Action& action : actions) {
+    if (const auto* close = absl::get_if<CloseStream>(&action)) streams_.erase(close->stream);
+  }
+  for (auto job = jobs_.begin(); job != jobs_.end();) {
+    if (!job->second->over(now, options_.forget_after)) {
+      ++job;
+      continue;
+    }
+    admission_.Release(job->second->admitted_bytes());
+    job = jobs_.erase(job);
+  }
+  return actions;
+}
+
+v1::GetStatusResponse Engine::Status(const std::string& job, absl::Time now) const {
+  v1::GetStatusResponse response;
+  response.set_aggregator(options_.name);
+  response.set_memory_limit_bytes(admission_.limit_bytes());
+  response.set_admitted_bytes(admission_.admitted_bytes());
+  response.set_draining(draining_);
+  for (const auto& [name, state] : jobs_) {
+    if (job.empty() || job == name) *response.add_jobs() = state->Status(now);
+  }
+  return response;
+}
+
+}  // namespace tally

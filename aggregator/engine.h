@@ -1,0 +1,110 @@
+// The aggregator without its network: Hellos, contributions and time in, actions out.
+#ifndef TALLY_AGGREGATOR_ENGINE_H_
+#define TALLY_AGGREGATOR_ENGINE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "aggregator/actions.h"
+#include "aggregator/admission.h"
+#include "aggregator/contribution_reader.h"
+#include "aggregator/job.h"
+#include "proto/tally/v1/membership.pb.h"
+#include "proto/tally/v1/status.pb.h"
+
+namespace tally {
+
+struct EngineOptions {
+  // This aggregator's name in the jobs' lists.
+  std::string name;
+  // Names this life of it.
+  v1::Welcome::Instance instance;
+  uint64_t memory_limit_bytes = uint64_t{1} << 30;
+  // Chunks that a worker may send past the lowest incomplete one.
+  uint32_t window_chunks = 16;
+  // A run of which nobody has been connected for so long is over.
+  absl::Duration forget_after = absl::Seconds(30);
+  // A stream that was silent for so long is closed.
+  absl::Duration silence_limit = absl::Seconds(30);
+};
+
+// All jobs of one aggregator. A pure state machine: no threads, sockets or clocks; the caller
+// serialises calls, passes the time, and carries out the actions in order. Streams are named by the
+// caller; each begins with HandleHello and ends with HandleClosed or with a CloseStream action,
+// after which the engine knows it no more.
+//
+//   server                                      engine
+//     | -- HandleHello ---------------------------> |
+//     | <- AcceptStream, SendResult (genesis) ----- |     or CloseStream
+//     | -- HandleContribution --------------------> |     from every member of the roster
+//     | <- Compute -------------------------------- |
+//     | -- HandleOutcome -------------------------> |
+//     | <- SendResult ----------------------------- |     to every member
+class Engine {
+ public:
+  explicit Engine(EngineOptions options);
+
+  Actions HandleHello(StreamId stream, const v1::Hello& hello, absl::Time now);
+  Actions HandleContribution(StreamId stream, StagedContribution contribution, absl::Time now);
+  Actions HandleOutcome(const ExchangeOutcome& outcome, absl::Time now);
+  // A sealed exchange could not be computed: the run cannot go on.
+  Actions HandleComputeFailure(uint64_t job_serial, const absl::Status& status, absl::Time now);
+  Actions HandleHeartbeat(StreamId stream, absl::Time now);
+  Actions HandleLeave(StreamId stream, absl::Time now);
+  // The stream sent what it may not: it is closed with this status, nobody else is disturbed.
+  Actions HandleOffence(StreamId stream, absl::Status status, absl::Time now);
+  // The stream is gone.
+  Actions HandleClosed(StreamId stream, absl::Time now);
+  // To be called a few times a second.
+  Actions HandleTick(absl::Time now);
+
+  // From now on new streams are refused, and rounds not begun yet do not begin. `drained()` turns
+  // true when all rounds under way are over.
+  Actions StartDraining(absl::Time now);
+  bool drained() const;
+  // Exchanges that somebody has contributed to and that are not over.
+  size_t exchanges_under_way() const;
+  // Closes every stream.
+  Actions Stop(const absl::Status& status);
+
+  // Status of one job, or of all if `job` is empty. `jobs` is empty if there is no such job.
+  v1::GetStatusResponse Status(const std::string& job, absl::Time now) const;
+
+ private:
+  struct Stream {
+    uint64_t job_serial = 0;
+    MemberId member;
+    // In running time.
+    absl::Duration heard_at;
+  };
+
+  absl::Status Greet(StreamId stream, const v1::Hello& hello, absl::Time now, Actions& actions);
+  // The job with that name, made if there is none. Fails if another run of it lives.
+  absl::StatusOr<Job*> FindOrCreate(const JobDescription& description, v1::Intent intent,
+                                    absl::Time now);
+  Job* FindBySerial(uint64_t serial);
+  // The job of a stream that is still open, else null; notes the sign of life.
+  Job* Hear(StreamId stream);
+  // Forgets the streams that `actions` close, and jobs that are over.
+  Actions Settle(Actions actions, absl::Time now);
+
+  const EngineOptions options_;
+  Admission admission_;
+  uint64_t next_serial_ = 1;
+  bool draining_ = false;
+  // Time as this process lived it: a pause of the whole process counts as one tick, or everybody
+  // would look silent after it.
+  absl::Duration running_time_;
+  absl::Time last_tick_ = absl::InfinitePast();
+  std::map<std::string, std::unique_ptr<Job>> jobs_;
+  absl::flat_hash_map<StreamId, Stream> streams_;
+};
+
+}  // namespace tally
+
+#endif  // TALLY_AGGREGATOR_ENGINE_H_

@@ -1,0 +1,49 @@
+// The arithmetic of one sealed exchange, apart from all protocol.
+#ifndef TALLY_AGGREGATOR_EXCHANGE_TASK_H_
+#define TALLY_AGGREGATOR_EXCHANGE_TASK_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "aggregator/job_description.h"
+#include "base/buffer.h"
+#include "codecs/exchange.h"
+#include "kernels/backend.h"
+
+namespace tally {
+
+// What there is to compute. Self-contained: while a task is out, nobody else touches its residual.
+struct ExchangeTask {
+  // Names the job's life in the engine; chunk and round name the exchange.
+  uint64_t job_serial = 0;
+  uint32_t chunk = 0;
+  uint64_t round = 0;
+  std::shared_ptr<const JobDescription> description;
+  Exchange exchange;
+  // Valid payloads of the participants, in roster order; at least one.
+  std::vector<SharedBuffer> payloads;
+  // Of DIVISOR_PARTICIPANTS or DIVISOR_ROSTER.
+  uint32_t divisor = 1;
+  // [num_elements of the chunk] the aggregator's residual, changed in place; empty for kinds
+  // without one.
+  std::shared_ptr<std::vector<float>> residual;
+};
+
+struct ExchangeOutcome {
+  uint64_t job_serial = 0;
+  uint32_t chunk = 0;
+  uint64_t round = 0;
+  SharedBuffer payload;
+  uint64_t payload_digest = 0;
+};
+
+// Computes a task: a pure function of its contents. Any thread.
+// Returns INTERNAL if a kernel refuses its arguments, which would be our bug.
+absl::StatusOr<ExchangeOutcome> RunExchange(const ExchangeTask& task, const Backend& backend);
+
+}  // namespace tally
+
+#endif  // TALLY_AGGREGATOR_EXCHANGE_TASK_H_

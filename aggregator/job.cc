@@ -1,0 +1,293 @@
+#include "aggregator/job.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/check.h"
+#include "base/status_macros.h"
+
+namespace tally {
+namespace {
+
+// A wait shorter than this is nobody's business.
+constexpr absl::Duration kNoticeAfter = absl::Seconds(1);
+constexpr absl::Duration kNoticeInterval = absl::Seconds(1);
+
+}  // namespace
+
+Job::Job(uint64_t serial, std::shared_ptr<const JobDescription> description, uint32_t window_chunks,
+         uint64_t admitted_bytes, absl::Time now)
+    : serial_(serial),
+      description_(std::move(description)),
+      window_chunks_(window_chunks),
+      admitted_bytes_(admitted_bytes),
+      created_at_(now),
+      frontier_round_(description_->first_round),
+      last_connected_(now),
+      last_notice_(now) {
+  for (const uint32_t chunk : description_->OwnChunks()) {
+    chunks_.emplace_back(serial_, chunk, description_);
+  }
+}
+
+absl::Status Job::CheckMayEnter(const MemberId& member, const v1::Hello& hello) const {
+  const auto known = members_.find(member.worker);
+  if (known == members_.end()) {
+    if (formed_) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "`member.worker` = ", member.worker, ", must be one of the ", members_.size(),
+          " that started run ", description_->run, " of job `", description_->job, "`"));
+    }
+    if (hello.intent() == v1::INTENT_MEMBER) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("`intent` = INTENT_MEMBER, must be INTENT_START: run ", description_->run,
+                       " of job `", description_->job, "` has no history here"));
+    }
+    if (members_.size() == description_->expected_workers) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("`member.worker` = ", member.worker, ", must be one of the ",
+                       description_->expected_workers, " expected workers that are here already"));
+    }
+    return absl::OkStatus();
+  }
+  if (member.incarnation < known->second.incarnation) {
+    return absl::AbortedError(absl::StrCat("`member.incarnation` = ", member.incarnation,
+                                           ", must be the newest of worker `", member.worker, "`, ",
+                                           known->second.incarnation));
+  }
+  if (formed_ && member.incarnation > known->second.incarnation) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "`member.incarnation` = ", member.incarnation, ", must be ", known->second.incarnation,
+        ", with which worker `", member.worker, "` started run ", description_->run));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<std::shared_ptr<const StoredResult>>> Job::MissedResults(
+    const v1::Hello& hello) const {
+  std::map<uint32_t, const v1::Entry*> heads;
+  for (const v1::ChunkProgress& progress : hello.chunks()) {
+    if (progress.has_head()) heads[progress.chunk()] = &progress.head();
+  }
+  std::vector<std::shared_ptr<const StoredResult>> missed;
+  for (const ChunkRound& chunk : chunks_) {
+    const ChunkHistory& history = chunk.history();
+    const auto head = heads.find(chunk.chunk());
+    if (head == heads.end()) {
+      missed.push_back(history.newest());
+      continue;
+    }
+    if (!history.Contains(head->second->round(), head->second->chain())) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "`chunks[", chunk.chunk(), "].head` = round ", head->second->round(), ", chain ",
+          absl::Hex(head->second->chain()), ", must be in this aggregator's history"));
+    }
+    if (history.newest()->round != head->second->round()) missed.push_back(history.newest());
+  }
+  return missed;
+}
+
+absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1::Hello& hello,
+                              v1::Welcome welcome, absl::Time now, Actions& actions) {
+  TALLY_RETURN_IF_ERROR(CheckMayEnter(member, hello));
+  std::vector<std::shared_ptr<const StoredResult>> missed;
+  if (formed_) {
+    TALLY_ASSIGN_OR_RETURN(missed, MissedResults(hello));
+  }
+  MemberState& state = members_[member.worker];
+  CloseMember(state,
+              absl::AbortedError(absl::StrCat("worker `", member.worker,
+                                              "` has opened another stream to this aggregator")),
+              actions);
+  state = {.incarnation = member.incarnation, .stream = stream, .last_heard = now};
+  last_connected_ = now;
+
+  welcome.set_verdict(v1::Welcome::VERDICT_MEMBER);
+  welcome.set_window_chunks(window_chunks_);
+  actions.push_back(AcceptStream{stream, description_, member, std::move(welcome)});
+  for (std::shared_ptr<const StoredResult>& result : missed) {
+    actions.push_back(SendResult{{stream}, std::move(result)});
+  }
+  if (!formed_) TryStart(now, actions);
+  return absl::OkStatus();
+}
+
+void Job::TryStart(absl::Time now, Actions& actions) {
+  const bool all_here = members_.size() == description_->expected_workers;
+  const bool enough_here = description_->start_timeout.has_value() &&
+                           now - created_at_ >= *description_->start_timeout &&
+                           2 * members_.size() > description_->expected_workers;
+  if (!all_here && !enough_here) return;
+  formed_ = true;
+  std::vector<MemberId> members;
+  for (const auto& [worker, state] : members_) members.push_back({worker, state.incarnation});
+  absl::StatusOr<Roster> roster = Roster::Create(0, std::move(members));
+  TALLY_CHECK(roster.ok(), roster.status().ToString());
+  for (ChunkRound& chunk : chunks_) Broadcast(chunk.Form(*roster, now), actions);
+}
+
+absl::Status Job::CheckWindow(uint32_t chunk, uint64_t round) const {
+  if (round < frontier_round_) return absl::OkStatus();  // Over: it will be answered, not staged.
+  const uint64_t index = chunk / description_->aggregators.size();
+  const uint64_t rounds_ahead = std::min<uint64_t>(round - frontier_round_, 2);
+  if (rounds_ahead * chunks_.size() + index < frontier_index_ + window_chunks_) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat("chunk ", chunk, ", round ", round, ": `chunk` must be within ", window_chunks_,
+                   " chunks of this aggregator past the lowest incomplete one, chunk ",
+                   chunks_[frontier_index_].chunk(), " of round ", frontier_round_));
+}
+
+absl::Status Job::HandleContribution(StreamId stream, const MemberId& member,
+                                     StagedContribution contribution, absl::Time now,
+                                     Actions& actions) {
+  HandleHeartbeat(member, now);
+  ++counters_.offered;
+  ChunkRound& chunk = Find(contribution.chunk);
+  const bool abstain = contribution.abstain;
+  absl::Status window = CheckWindow(contribution.chunk, contribution.round);
+  absl::StatusOr<ChunkRound::Verdict> verdict =
+      window.ok() ? chunk.Stage(member, std::move(contribution), now)
+                  : absl::StatusOr<ChunkRound::Verdict>(std::move(window));
+  if (!verdict.ok()) {
+    ++counters_.refused;
+    return verdict.status();
+  }
+  if (auto* answered = absl::get_if<ChunkRound::Answered>(&*verdict)) {
+    --counters_.offered;
+    actions.push_back(SendResult{{stream}, std::move(answered->result)});
+    return absl::OkStatus();
+  }
+  if (absl::get<ChunkRound::Staged>(*verdict).repeat) {
+    --counters_.offered;
+    return absl::OkStatus();
+  }
+  if (abstain) ++counters_.abstained;
+  SealIfReady(chunk, now, actions);
+  return absl::OkStatus();
+}
+
+void Job::SealIfReady(ChunkRound& chunk, absl::Time now, Actions& actions) {
+  if (!chunk.ready()) return;
+  absl::StatusOr<ChunkRound::Sealing> sealing = chunk.Seal(now);
+  if (!sealing.ok()) {
+    Stop(sealing.status(), actions);
+    return;
+  }
+  for (const ChunkRound::Sealing::Refused& refused : sealing->refused) {
+    ++counters_.refused;
+    CloseMember(members_[refused.member.worker], refused.status, actions);
+  }
+  if (sealing->task.has_value()) {
+    counters_.counted += sealing->task->payloads.size();
+    actions.push_back(Compute{*std::move(sealing->task)});
+  } else {
+    Broadcast(std::move(sealing->no_change), actions);
+    AdvanceFrontier();
+  }
+}
+
+void Job::HandleOutcome(const ExchangeOutcome& outcome, absl::Time now, Actions& actions) {
+  if (stopped_) return;
+  Broadcast(Find(outcome.chunk).Publish(outcome, now), actions);
+  AdvanceFrontier();
+}
+
+void Job::AdvanceFrontier() {
+  while (true) {
+    while (frontier_index_ < chunks_.size() && chunks_[frontier_index_].round() > frontier_round_) {
+      ++frontier_index_;
+    }
+    if (frontier_index_ < chunks_.size()) return;
+    ++frontier_round_;
+    frontier_index_ = 0;
+  }
+}
+
+void Job::Broadcast(std::shared_ptr<const StoredResult> result, Actions& actions) const {
+  SendResult send;
+  for (const auto& [worker, state] : members_) {
+    if (state.stream.has_value()) send.streams.push_back(*state.stream);
+  }
+  send.result = std::move(result);
+  actions.push_back(std::move(send));
+}
+
+void Job::HandleHeartbeat(const MemberId& member, absl::Time now) {
+  const auto found = members_.find(member.worker);
+  if (found != members_.end()) found->second.last_heard = now;
+}
+
+void Job::HandleLeave(const MemberId& member, absl::Time now) {
+  HandleHeartbeat(member, now);
+  const auto found = members_.find(member.worker);
+  if (found != members_.end() && formed_) found->second.left = true;
+}
+
+void Job::HandleClosed(StreamId stream, const MemberId& member, absl::Time now,
+                       Actions& /*actions*/) {
+  const auto found = members_.find(member.worker);
+  if (found == members_.end() || found->second.stream != stream) return;
+  found->second.stream.reset();
+  last_connected_ = now;
+  // Until the run starts nobody depends on who was here.
+  if (!formed_) members_.erase(found);
+}
+
+void Job::CloseMember(MemberState& member, const absl::Status& status, Actions& actions) {
+  if (!member.stream.has_value()) return;
+  actions.push_back(CloseStream{*member.stream, status});
+  member.stream.reset();
+}
+
+void Job::HandleTick(absl::Time now, Actions& actions) {
+  if (!formed_) TryStart(now, actions);
+  if (now - last_notice_ < kNoticeInterval) return;
+  const std::string reason = WaitReason(now);
+  if (reason.empty()) return;
+  last_notice_ = now;
+  for (const auto& [worker, state] : members_) {
+    if (!state.stream.has_value()) continue;
+    SendNotice notice{.stream = *state.stream};
+    notice.notice.set_reason(reason);
+    actions.push_back(std::move(notice));
+  }
+}
+
+void Job::Stop(const absl::Status& status, Actions& actions) {
+  stopped_ = true;
+  for (auto& [worker, state] : members_) CloseMember(state, status, actions);
+}
+
+bool Job::over(absl::Time now, absl::Duration forget_after) const {
+  if (stopped_ || members_.empty()) return true;
+  bool all_left = true;
+  for (const auto& [worker, state] : members_) {
+    if (state.stream.has_value()) return false;
+    all_left &= state.left;
+  }
+  return all_left || now - last_connected_ >= forget_after;
+}
+
+bool Job::between_rounds() const {
+  return std::all_of(chunks_.begin(), chunks_.end(), [this](const ChunkRound& chunk) {
+    return chunk.phase() != ChunkRound::Phase::kSealed && chunk.num_arrived() == 0 &&
+           (!formed_ || chunk.round() == frontier_round_);
+  });
+}
+
+size_t Job::exchanges_under_way() const {
+  return static_cast<size_t>(
+      std::count_if(chunks_.begin(), chunks_.end(), [](const ChunkRound& chunk) {
+        return chunk.phase() == ChunkRound::Phase::kSealed || chunk.num_arrived() > 0;
+      }));
+}
+
+bool Job::WouldBeginRound(uint64_t round) const {
+  return round > frontier_round_ || (round == frontier_round_ && between_rounds());
+}
+
+}  // namespace tally

@@ -1,0 +1,124 @@
+// One run of one job: its members, its chunks, and who waits for whom.
+#ifndef TALLY_AGGREGATOR_JOB_H_
+#define TALLY_AGGREGATOR_JOB_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "aggregator/actions.h"
+#include "aggregator/chunk_round.h"
+#include "aggregator/job_description.h"
+#include "proto/tally/v1/status.pb.h"
+
+namespace tally {
+
+// Pure state machine. Events append to `actions`. Not thread-safe.
+//
+// A run FORMS until its expected workers have said Hello here, or its start timeout has passed and
+// more than half have. Then all of its chunks open with the same roster, and each goes on by
+// itself.
+class Job {
+ public:
+  Job(uint64_t serial, std::shared_ptr<const JobDescription> description, uint32_t window_chunks,
+      uint64_t admitted_bytes, absl::Time now);
+
+  // A worker's stream comes in, with a Hello that fits this run. `welcome` holds what is the same
+  // for all streams. Returns FAILED_PRECONDITION if the worker may not join now, or its history is
+  // not this run's; ABORTED if a newer incarnation of the worker is here.
+  absl::Status HandleHello(StreamId stream, const MemberId& member, const v1::Hello& hello,
+                           v1::Welcome welcome, absl::Time now, Actions& actions);
+
+  // Returns as ChunkRound::Stage, or FAILED_PRECONDITION if the contribution is beyond the window:
+  // the error is the offender's alone.
+  absl::Status HandleContribution(StreamId stream, const MemberId& member,
+                                  StagedContribution contribution, absl::Time now,
+                                  Actions& actions);
+  void HandleOutcome(const ExchangeOutcome& outcome, absl::Time now, Actions& actions);
+  void HandleHeartbeat(const MemberId& member, absl::Time now);
+  // The member has named its last round and goes.
+  void HandleLeave(const MemberId& member, absl::Time now);
+  void HandleClosed(StreamId stream, const MemberId& member, absl::Time now, Actions& actions);
+  // Starts a run whose time has come, and tells those who wait why.
+  void HandleTick(absl::Time now, Actions& actions);
+  // Ends the run: closes every stream with `status`.
+  void Stop(const absl::Status& status, Actions& actions);
+
+  // Nothing is left of the run: everybody has left, it was stopped, or nobody has been connected
+  // for `forget_after`.
+  bool over(absl::Time now, absl::Duration forget_after) const;
+  // Every chunk stands at the same round, and nobody has contributed to it yet.
+  bool between_rounds() const;
+  // Whether a contribution to this round would begin a round that is not under way yet.
+  bool WouldBeginRound(uint64_t round) const;
+
+  // Exchanges that somebody has contributed to and that are not over.
+  size_t exchanges_under_way() const;
+
+  const JobDescription& description() const { return *description_; }
+  uint64_t serial() const { return serial_; }
+  uint64_t admitted_bytes() const { return admitted_bytes_; }
+  // Why the run waits, for people; empty if it does not.
+  std::string WaitReason(absl::Time now) const;
+  v1::JobStatus Status(absl::Time now) const;
+  // Who is connected, for the refusal of another run.
+  std::vector<std::string> ConnectedWorkers() const;
+
+ private:
+  struct MemberState {
+    uint64_t incarnation = 0;
+    absl::optional<StreamId> stream;
+    absl::Time last_heard;
+    bool left = false;
+  };
+  // offered = counted + late + abstained + refused + pending.
+  struct Counters {
+    uint64_t offered = 0;
+    uint64_t counted = 0;
+    uint64_t late = 0;
+    uint64_t abstained = 0;
+    uint64_t refused = 0;
+  };
+
+  void TryStart(absl::Time now, Actions& actions);
+  // The results that the worker lacks, by what its Hello says of its heads.
+  absl::StatusOr<std::vector<std::shared_ptr<const StoredResult>>> MissedResults(
+      const v1::Hello& hello) const;
+  absl::Status CheckMayEnter(const MemberId& member, const v1::Hello& hello) const;
+  static void CloseMember(MemberState& member, const absl::Status& status, Actions& actions);
+  absl::Status CheckWindow(uint32_t chunk, uint64_t round) const;
+  void SealIfReady(ChunkRound& chunk, absl::Time now, Actions& actions);
+  void Broadcast(std::shared_ptr<const StoredResult> result, Actions& actions) const;
+  void AdvanceFrontier();
+  ChunkRound& Find(uint32_t chunk) { return chunks_[chunk / description_->aggregators.size()]; }
+  std::string DescribeMissing(const ChunkRound& chunk, absl::Time now) const;
+
+  const uint64_t serial_;
+  const std::shared_ptr<const JobDescription> description_;
+  const uint32_t window_chunks_;
+  const uint64_t admitted_bytes_;
+  const absl::Time created_at_;
+
+  bool formed_ = false;
+  bool stopped_ = false;
+  std::map<std::string, MemberState> members_;
+  // This aggregator's chunks, ascending.
+  std::vector<ChunkRound> chunks_;
+  // The lowest round that some chunk has not finished, and the first such chunk (an index into
+  // chunks_).
+  uint64_t frontier_round_ = 0;
+  size_t frontier_index_ = 0;
+  Counters counters_;
+  // When somebody was last connected.
+  absl::Time last_connected_;
+  absl::Time last_notice_;
+};
+
+}  // namespace tally
+
+#endif  // TALLY_AGGREGATOR_JOB_H_

@@ -1,0 +1,126 @@
+// What a job tells people: its status, and why it waits.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "aggregator/job.h"
+
+namespace tally {
+namespace {
+
+constexpr absl::Duration kWorthTelling = absl::Seconds(1);
+
+std::string Seconds(absl::Duration duration) {
+  return absl::StrFormat("%.1f s", absl::ToDoubleSeconds(duration));
+}
+
+void SetDuration(absl::Duration duration, google::protobuf::Duration& message) {
+  message.set_seconds(absl::ToInt64Seconds(duration));
+  message.set_nanos(static_cast<int32_t>(
+      absl::ToInt64Nanoseconds(duration - absl::Seconds(absl::ToInt64Seconds(duration)))));
+}
+
+v1::ChunkPhase PhaseOf(const ChunkRound& chunk) {
+  switch (chunk.phase()) {
+    case ChunkRound::Phase::kForming:
+      return v1::CHUNK_PHASE_FORMING;
+    case ChunkRound::Phase::kOpen:
+      return v1::CHUNK_PHASE_OPEN;
+    case ChunkRound::Phase::kSealed:
+      return v1::CHUNK_PHASE_SEALED;
+  }
+  return v1::CHUNK_PHASE_UNSPECIFIED;
+}
+
+}  // namespace
+
+std::vector<std::string> Job::ConnectedWorkers() const {
+  std::vector<std::string> workers;
+  for (const auto& [worker, state] : members_) {
+    if (state.stream.has_value()) workers.push_back(worker);
+  }
+  return workers;
+}
+
+std::string Job::DescribeMissing(const ChunkRound& chunk, absl::Time now) const {
+  constexpr size_t kNamed = 4;
+  std::vector<std::string> parts;
+  const std::vector<MemberId> missing = chunk.missing();
+  for (const MemberId& member : missing) {
+    if (parts.size() == kNamed) {
+      parts.push_back(absl::StrCat(missing.size() - kNamed, " more"));
+      break;
+    }
+    const MemberState& state = members_.at(member.worker);
+    const std::string silence = Seconds(now - state.last_heard);
+    std::string what = absl::StrCat("`", member.worker, "`");
+    if (state.left) {
+      absl::StrAppend(&what, ", which has left");
+    } else if (!state.stream.has_value()) {
+      absl::StrAppend(&what, ", disconnected and silent for ", silence);
+    } else {
+      absl::StrAppend(&what, ", silent for ", silence);
+    }
+    parts.push_back(std::move(what));
+  }
+  return absl::StrJoin(parts, "; ");
+}
+
+std::string Job::WaitReason(absl::Time now) const {
+  if (!formed_) {
+    return absl::StrCat("run ", description_->run, " has not started: ", members_.size(), " of ",
+                        description_->expected_workers, " workers are here (",
+                        absl::StrJoin(ConnectedWorkers(), ", "), ") after ",
+                        Seconds(now - created_at_));
+  }
+  const ChunkRound& chunk = chunks_[frontier_index_];
+  if (chunk.phase() == ChunkRound::Phase::kSealed || now - chunk.opened_at() < kWorthTelling) {
+    return "";
+  }
+  const size_t roster_size = chunk.history().roster().size();
+  return absl::StrCat("round ", chunk.round(), ", chunk ", chunk.chunk(), ": waiting for ",
+                      roster_size - chunk.num_arrived() == 1 ? "worker " : "workers ",
+                      DescribeMissing(chunk, now), "; ", chunk.num_arrived(), " of ", roster_size,
+                      " arrived in ", Seconds(now - chunk.opened_at()));
+}
+
+v1::JobStatus Job::Status(absl::Time now) const {
+  v1::JobStatus status;
+  status.set_job(description_->job);
+  status.set_run(description_->run);
+  for (const auto& [worker, state] : members_) {
+    v1::MemberStatus& member = *status.add_members();
+    *member.mutable_member() = EncodeMember({worker, state.incarnation});
+    member.set_connected(state.stream.has_value());
+    SetDuration(now - state.last_heard, *member.mutable_silent_for());
+  }
+  for (const ChunkRound& chunk : chunks_) {
+    if (formed_ && chunk.round() != frontier_round_) continue;
+    v1::ChunkStatus& message = *status.add_chunks();
+    message.set_chunk(chunk.chunk());
+    message.set_phase(PhaseOf(chunk));
+    message.set_round(chunk.round());
+    message.set_arrived(static_cast<uint32_t>(chunk.num_arrived()));
+    message.set_roster_size(static_cast<uint32_t>(chunk.history().roster().size()));
+    for (const MemberId& member : chunk.missing()) message.add_waiting_for(member.worker);
+    SetDuration(now - (formed_ ? chunk.opened_at() : created_at_),
+                *message.mutable_waiting_since());
+  }
+  status.set_num_chunks(static_cast<uint32_t>(chunks_.size()));
+  const std::string reason = WaitReason(now);
+  status.set_reason(reason.empty() ? "running" : reason);
+  status.set_admitted_bytes(admitted_bytes_);
+  status.set_contributions_offered(counters_.offered);
+  status.set_contributions_counted(counters_.counted);
+  status.set_contributions_late(counters_.late);
+  status.set_contributions_abstained(counters_.abstained);
+  status.set_contributions_refused(counters_.refused);
+  status.set_contributions_pending(counters_.offered - counters_.counted - counters_.late -
+                                   counters_.abstained - counters_.refused);
+  return status;
+}
+
+}  // namespace tally

@@ -1,0 +1,191 @@
+#include "aggregator/server/dispatcher.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/types/variant.h"
+#include "aggregator/exchange_task.h"
+#include "aggregator/server/frames.h"
+#include "base/logging.h"
+
+namespace tally {
+namespace {
+
+constexpr absl::Duration kTickInterval = absl::Milliseconds(100);
+
+}  // namespace
+
+Dispatcher::Dispatcher(EngineOptions options, const Backend* backend, const Clock* clock,
+                       int num_compute_threads)
+    : backend_(backend),
+      clock_(clock),
+      started_at_(clock->Now()),
+      engine_(std::move(options)),
+      pool_(num_compute_threads),
+      ticker_([this] { Tick(); }) {}
+
+Dispatcher::~Dispatcher() {
+  {
+    const MutexLock lock(&mutex_);
+    stopping_ = true;
+    stop_ticking_.NotifyAll();
+  }
+  ticker_.join();
+}
+
+StreamId Dispatcher::AddStream(StreamSink* sink) {
+  const MutexLock lock(&mutex_);
+  const StreamId stream = next_stream_++;
+  sinks_[stream] = sink;
+  return stream;
+}
+
+void Dispatcher::RemoveStream(StreamId stream) {
+  const MutexLock lock(&mutex_);
+  sinks_.erase(stream);
+  CarryOut(engine_.HandleClosed(stream, clock_->Now()));
+}
+
+void Dispatcher::Hello(StreamId stream, const v1::Hello& hello) {
+  const MutexLock lock(&mutex_);
+  CarryOut(engine_.HandleHello(stream, hello, clock_->Now()));
+}
+
+void Dispatcher::Contribution(StreamId stream, StagedContribution contribution) {
+  const MutexLock lock(&mutex_);
+  CarryOut(engine_.HandleContribution(stream, std::move(contribution), clock_->Now()));
+}
+
+void Dispatcher::Heartbeat(StreamId stream) {
+  const MutexLock lock(&mutex_);
+  CarryOut(engine_.HandleHeartbeat(stream, clock_->Now()));
+}
+
+void Dispatcher::Leave(StreamId stream) {
+  const MutexLock lock(&mutex_);
+  CarryOut(engine_.HandleLeave(stream, clock_->Now()));
+}
+
+void Dispatcher::Offence(StreamId stream, const absl::Status& status) {
+  const MutexLock lock(&mutex_);
+  CarryOut(engine_.HandleOffence(stream, status, clock_->Now()));
+}
+
+void Dispatcher::EndOfStream(StreamId stream) {
+  const MutexLock lock(&mutex_);
+  CarryOut(engine_.HandleClosed(stream, clock_->Now()));
+}
+
+void Dispatcher::Drain(absl::Duration timeout, std::function<void(uint32_t)> done) {
+  const MutexLock lock(&mutex_);
+  const absl::Time now = clock_->Now();
+  CarryOut(engine_.StartDraining(now));
+  // The ticking thread ends it, so that `done` never runs inside the caller's own call.
+  drains_.push_back({now + timeout, std::move(done)});
+}
+
+v1::GetStatusResponse Dispatcher::Status(const std::string& job) const {
+  const MutexLock lock(&mutex_);
+  const absl::Time now = clock_->Now();
+  v1::GetStatusResponse status = engine_.Status(job, now);
+  status.mutable_uptime()->set_seconds(absl::ToInt64Seconds(now - started_at_));
+  status.set_backend(std::string(backend_->name()));
+  return status;
+}
+
+void Dispatcher::CarryOut(Actions actions) {
+  struct Carrier {
+    Dispatcher* self;
+
+    StreamSink* Find(StreamId stream) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      const auto found = self->sinks_.find(stream);
+      return found == self->sinks_.end() ? nullptr : found->second;
+    }
+    void operator()(AcceptStream& accept) const {
+      StreamSink* const sink = Find(accept.stream);
+      if (sink == nullptr) return;
+      LogInfo(absl::StrCat("job `", accept.description->job, "`, run ", accept.description->run,
+                           ": worker `", accept.member.worker, "`/", accept.member.incarnation,
+                           " is here"));
+      sink->Accept(accept.description, accept.member);
+      v1::ServerMessage message;
+      *message.mutable_welcome() = std::move(accept.welcome);
+      sink->Send({EncodeMessage(message)});
+    }
+    void operator()(SendNotice& notice) const {
+      StreamSink* const sink = Find(notice.stream);
+      if (sink == nullptr) return;
+      v1::ServerMessage message;
+      *message.mutable_notice() = std::move(notice.notice);
+      sink->Send({EncodeMessage(message)});
+    }
+    void operator()(const SendResult& send) const {
+      const std::vector<grpc::ByteBuffer> frames = EncodeResult(*send.result);
+      for (const StreamId stream : send.streams) {
+        if (StreamSink* const sink = Find(stream)) sink->Send(frames);
+      }
+    }
+    void operator()(const CloseStream& close) const {
+      StreamSink* const sink = Find(close.stream);
+      if (sink == nullptr) return;
+      LogWarning(absl::StrCat("closing a stream: ", close.status.ToString()));
+      sink->Close(close.status);
+    }
+    void operator()(Compute& compute) const {
+      Dispatcher* const dispatcher = self;
+      dispatcher->pool_.Schedule(
+          [dispatcher, task = std::move(compute.task)] { dispatcher->RunTask(task); });
+    }
+  };
+  for (Action& action : actions) absl::visit(Carrier{this}, action);
+}
+
+void Dispatcher::RunTask(const ExchangeTask& task) {
+  const absl::StatusOr<ExchangeOutcome> outcome = RunExchange(task, *backend_);
+  const MutexLock lock(&mutex_);
+  const absl::Time now = clock_->Now();
+  if (outcome.ok()) {
+    CarryOut(engine_.HandleOutcome(*outcome, now));
+  } else {
+    LogError(outcome.status().ToString());
+    CarryOut(engine_.HandleComputeFailure(task.job_serial, outcome.status(), now));
+  }
+}
+
+std::vector<std::function<void()>> Dispatcher::FinishedDrains() {
+  if (drains_.empty()) return {};
+  const absl::Time now = clock_->Now();
+  const bool drained = engine_.drained();
+  std::vector<std::function<void()>> finished;
+  std::vector<PendingDrain> pending;
+  for (PendingDrain& drain : drains_) {
+    if (!drained && now < drain.deadline) {
+      pending.push_back(std::move(drain));
+      continue;
+    }
+    const auto unfinished = static_cast<uint32_t>(engine_.exchanges_under_way());
+    finished.push_back([done = std::move(drain.done), unfinished] { done(unfinished); });
+  }
+  drains_ = std::move(pending);
+  if (!finished.empty()) {
+    CarryOut(engine_.Stop(absl::UnavailableError("the aggregator has drained and is going away")));
+  }
+  return finished;
+}
+
+void Dispatcher::Tick() {
+  while (true) {
+    std::vector<std::function<void()>> finished;
+    {
+      const MutexLock lock(&mutex_);
+      if (stopping_) return;
+      stop_ticking_.WaitFor(&mutex_, kTickInterval);
+      if (stopping_) return;
+      CarryOut(engine_.HandleTick(clock_->Now()));
+      finished = FinishedDrains();
+    }
+    for (const std::function<void()>& done : finished) done();
+  }
+}
+
+}  // namespace tally

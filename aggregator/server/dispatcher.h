@@ -1,0 +1,99 @@
+// Where the aggregator's threads meet: the one lock around the engine, and the hands that carry out
+// its actions.
+#ifndef TALLY_AGGREGATOR_SERVER_DISPATCHER_H_
+#define TALLY_AGGREGATOR_SERVER_DISPATCHER_H_
+
+#include <grpcpp/support/byte_buffer.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "aggregator/engine.h"
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "base/thread_pool.h"
+#include "kernels/backend.h"
+
+namespace tally {
+
+// A stream as the dispatcher sees it. Its methods are called with the dispatcher's lock held: they
+// only queue.
+class StreamSink {
+ public:
+  virtual ~StreamSink() = default;
+  // Contributions may be read from now on. Called at most once, from inside Dispatcher::Hello.
+  virtual void Accept(std::shared_ptr<const JobDescription> description,
+                      const MemberId& member) = 0;
+  virtual void Send(const std::vector<grpc::ByteBuffer>& frames) = 0;
+  // Ends the stream after what is queued: with a Refusal and this status, or OK.
+  virtual void Close(const absl::Status& status) = 0;
+};
+
+// Thread-safe. Events come from the streams' threads, from the arithmetic's pool and from a ticking
+// thread of its own; each takes the lock, asks the engine, carries out its actions and returns.
+class Dispatcher {
+ public:
+  // Unowned pointers must outlive the dispatcher.
+  Dispatcher(EngineOptions options, const Backend* backend, const Clock* clock,
+             int num_compute_threads);
+  // Every stream must have been removed.
+  ~Dispatcher();
+
+  // Names a new stream; `sink` must live until RemoveStream.
+  StreamId AddStream(StreamSink* sink);
+  // The stream is gone; `sink` is not called again.
+  void RemoveStream(StreamId stream);
+
+  void Hello(StreamId stream, const v1::Hello& hello);
+  void Contribution(StreamId stream, StagedContribution contribution);
+  void Heartbeat(StreamId stream);
+  void Leave(StreamId stream);
+  // The stream broke a rule.
+  void Offence(StreamId stream, const absl::Status& status);
+  // No more messages come from the stream.
+  void EndOfStream(StreamId stream);
+
+  // Begins no new rounds; calls `done` with the number of exchanges cut off, once every round under
+  // way is over or `timeout` has passed, after closing all streams. May be called again.
+  void Drain(absl::Duration timeout, std::function<void(uint32_t unfinished)> done);
+
+  v1::GetStatusResponse Status(const std::string& job) const;
+  const Backend& backend() const { return *backend_; }
+
+ private:
+  struct PendingDrain {
+    absl::Time deadline;
+    std::function<void(uint32_t)> done;
+  };
+
+  void CarryOut(Actions actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RunTask(const ExchangeTask& task);
+  void Tick();
+  // The drains that are over; the caller runs their callbacks without the lock.
+  std::vector<std::function<void()>> FinishedDrains() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const Backend* const backend_;
+  const Clock* const clock_;
+  const absl::Time started_at_;
+
+  mutable Mutex mutex_;
+  CondVar stop_ticking_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  Engine engine_ ABSL_GUARDED_BY(mutex_);
+  StreamId next_stream_ ABSL_GUARDED_BY(mutex_) = 1;
+  absl::flat_hash_map<StreamId, StreamSink*> sinks_ ABSL_GUARDED_BY(mutex_);
+  std::vector<PendingDrain> drains_ ABSL_GUARDED_BY(mutex_);
+
+  ThreadPool pool_;
+  std::thread ticker_;
+};
+
+}  // namespace tally
+
+#endif  // TALLY_AGGREGATOR_SERVER_DISPATCHER_H_

@@ -1,0 +1,133 @@
+#include "aggregator/server/exchange_stream.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "aggregator/server/frames.h"
+#include "base/grpc_status.h"
+#include "base/status_macros.h"
+
+namespace tally {
+
+ExchangeStream::ExchangeStream(Dispatcher* dispatcher)
+    : dispatcher_(dispatcher), id_(dispatcher->AddStream(this)) {
+  StartRead(&incoming_);
+}
+
+void ExchangeStream::Accept(std::shared_ptr<const JobDescription> description,
+                            const MemberId& member) {
+  reader_ =
+      std::make_unique<ContributionReader>(std::move(description), member, &dispatcher_->backend());
+}
+
+void ExchangeStream::OnReadDone(bool ok) {
+  if (!ok) {
+    // The worker has said all it had to say, or the connection is gone.
+    dispatcher_->EndOfStream(id_);
+    Close(absl::OkStatus());
+    return;
+  }
+  const absl::Status status = HandleMessage();
+  if (!status.ok()) {
+    dispatcher_->Offence(id_, status);
+    return;
+  }
+  {
+    const MutexLock lock(&mutex_);
+    if (closing_.has_value()) return;
+  }
+  StartRead(&incoming_);
+}
+
+absl::Status ExchangeStream::HandleMessage() {
+  v1::ClientMessage message;
+  TALLY_RETURN_IF_ERROR(ParseMessage(&incoming_, &message));
+  if (!greeted_) {
+    if (!message.has_hello()) {
+      return absl::InvalidArgumentError("`kind` must be `hello` in the first message of a stream");
+    }
+    greeted_ = true;
+    dispatcher_->Hello(id_, message.hello());
+    return absl::OkStatus();
+  }
+  switch (message.kind_case()) {
+    case v1::ClientMessage::kContribution:
+      return HandleContribution(message);
+    case v1::ClientMessage::kHeartbeat:
+      dispatcher_->Heartbeat(id_);
+      return absl::OkStatus();
+    case v1::ClientMessage::kLeave:
+      dispatcher_->Leave(id_);
+      return absl::OkStatus();
+    case v1::ClientMessage::kHello:
+      return absl::InvalidArgumentError("`kind` = `hello`, must come once, first");
+    case v1::ClientMessage::KIND_NOT_SET:
+      return absl::InvalidArgumentError("`kind` must be set to a kind of message known here");
+    default:
+      return absl::UnimplementedError(
+          absl::StrCat("`kind` = ", static_cast<int>(message.kind_case()),
+                       ", must be a kind of message that this version serves"));
+  }
+}
+
+absl::Status ExchangeStream::HandleContribution(const v1::ClientMessage& message) {
+  // A stream that was refused has no reader; its end is on the way.
+  if (reader_ == nullptr) return absl::OkStatus();
+  const auto* const piece = reinterpret_cast<const uint8_t*>(message.payload().data());
+  TALLY_ASSIGN_OR_RETURN(
+      absl::optional<StagedContribution> contribution,
+      reader_->Read(message.contribution(), absl::MakeSpan(piece, message.payload().size())));
+  if (contribution.has_value()) dispatcher_->Contribution(id_, *std::move(contribution));
+  return absl::OkStatus();
+}
+
+void ExchangeStream::Send(const std::vector<grpc::ByteBuffer>& frames) {
+  const MutexLock lock(&mutex_);
+  if (closing_.has_value()) return;
+  outgoing_.insert(outgoing_.end(), frames.begin(), frames.end());
+  WriteNext();
+}
+
+void ExchangeStream::Close(const absl::Status& status) {
+  const MutexLock lock(&mutex_);
+  if (closing_.has_value()) return;
+  closing_ = status;
+  if (!status.ok()) {
+    v1::ServerMessage message;
+    message.mutable_refusal()->set_code(static_cast<uint32_t>(status.code()));
+    message.mutable_refusal()->set_message(std::string(status.message()));
+    outgoing_.push_back(EncodeMessage(message));
+  }
+  WriteNext();
+}
+
+void ExchangeStream::WriteNext() {
+  if (writing_ || finished_) return;
+  if (!outgoing_.empty()) {
+    writing_ = true;
+    StartWrite(&outgoing_.front());
+  } else if (closing_.has_value()) {
+    finished_ = true;
+    Finish(ToGrpcStatus(*closing_));
+  }
+}
+
+void ExchangeStream::OnWriteDone(bool ok) {
+  const MutexLock lock(&mutex_);
+  writing_ = false;
+  outgoing_.pop_front();
+  // The peer is gone: what is left cannot be said any more.
+  if (!ok) {
+    outgoing_.clear();
+    if (!closing_.has_value()) closing_ = absl::CancelledError("the worker's connection broke");
+  }
+  WriteNext();
+}
+
+void ExchangeStream::OnDone() {
+  dispatcher_->RemoveStream(id_);
+  delete this;
+}
+
+}  // namespace tally

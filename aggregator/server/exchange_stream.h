@@ -1,0 +1,61 @@
+// One worker's stream, as gRPC drives it.
+#ifndef TALLY_AGGREGATOR_SERVER_EXCHANGE_STREAM_H_
+#define TALLY_AGGREGATOR_SERVER_EXCHANGE_STREAM_H_
+
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/optional.h"
+#include "aggregator/contribution_reader.h"
+#include "aggregator/server/dispatcher.h"
+#include "base/mutex.h"
+
+namespace tally {
+
+// Reads one message at a time, checks it and hands it to the dispatcher; writes what is queued, one
+// frame at a time. Deletes itself when gRPC is done with it.
+class ExchangeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
+                             public StreamSink {
+ public:
+  // `dispatcher` must outlive the stream.
+  explicit ExchangeStream(Dispatcher* dispatcher);
+
+  void Accept(std::shared_ptr<const JobDescription> description, const MemberId& member) override;
+  void Send(const std::vector<grpc::ByteBuffer>& frames) override;
+  void Close(const absl::Status& status) override;
+
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override;
+  void OnDone() override;
+
+ private:
+  // Returns what is wrong with the message: the sender's fault.
+  absl::Status HandleMessage();
+  absl::Status HandleContribution(const v1::ClientMessage& message);
+  // Starts the next write, or ends the stream if that is all.
+  void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  Dispatcher* const dispatcher_;
+  const StreamId id_;
+
+  // Of the reading side, which is one thread at a time.
+  grpc::ByteBuffer incoming_;
+  bool greeted_ = false;
+  std::unique_ptr<ContributionReader> reader_;
+
+  Mutex mutex_;
+  std::deque<grpc::ByteBuffer> outgoing_ ABSL_GUARDED_BY(mutex_);
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  // Set once no more frames may be queued; how the stream ends.
+  absl::optional<absl::Status> closing_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace tally
+
+#endif  // TALLY_AGGREGATOR_SERVER_EXCHANGE_STREAM_H_

@@ -1,0 +1,133 @@
+#include "aggregator/server/server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <chrono>
+#include <future>
+#include <random>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "aggregator/server/aggregation_service.h"
+#include "base/status_macros.h"
+#include "codecs/limits.h"
+
+namespace tally {
+namespace {
+
+// Large enough for the Hello of any layout; payloads come in slices far below it.
+constexpr int kMaxMessageBytes = 16 << 20;
+constexpr int kKeepaliveMs = 20'000;
+constexpr int kKeepaliveTimeoutMs = 10'000;
+// Clients may ping this often without being sent away.
+constexpr int kMinPingIntervalMs = 5'000;
+constexpr std::chrono::seconds kLastWords(2);
+
+absl::Status Validate(const ServerOptions& options) {
+  if (options.name.empty() || options.name.size() > kMaxNameBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("`name` has ", options.name.size(), " bytes, must have 1 to ", kMaxNameBytes));
+  }
+  if (options.window_chunks < 1) {
+    return absl::InvalidArgumentError("`window_chunks` = 0, must be at least 1");
+  }
+  if (options.num_compute_threads < 1) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "`num_compute_threads` = ", options.num_compute_threads, ", must be at least 1"));
+  }
+  const auto check_positive = [](absl::string_view field, absl::Duration value) {
+    if (value > absl::ZeroDuration()) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat("`", field, "` = ", absl::FormatDuration(value), ", must be positive"));
+  };
+  TALLY_RETURN_IF_ERROR(check_positive("silence_limit", options.silence_limit));
+  TALLY_RETURN_IF_ERROR(check_positive("forget_after", options.forget_after));
+  return check_positive("drain_timeout", options.drain_timeout);
+}
+
+EngineOptions MakeEngineOptions(const ServerOptions& options, const Clock& clock) {
+  EngineOptions engine{.name = options.name,
+                       .memory_limit_bytes = options.memory_limit_bytes / 4 * 3,
+                       .window_chunks = options.window_chunks,
+                       .forget_after = options.forget_after,
+                       .silence_limit = options.silence_limit};
+  engine.instance.set_start_us(static_cast<uint64_t>(absl::ToUnixMicros(clock.Now())));
+  std::random_device random;
+  engine.instance.set_random((uint64_t{random()} << 32) | random());
+  return engine;
+}
+
+class GrpcServer final : public Server {
+ public:
+  GrpcServer(const ServerOptions& options, const Backend* backend, const Clock* clock)
+      : drain_timeout_(options.drain_timeout),
+        dispatcher_(MakeEngineOptions(options, *clock), backend, clock,
+                    options.num_compute_threads),
+        service_(&dispatcher_, options.drain_timeout) {}
+
+  ~GrpcServer() override {
+    // Cancels what is left and waits until no reaction runs: the dispatcher outlives all streams.
+    if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now());
+  }
+
+  absl::Status Listen(const ServerOptions& options) {
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    grpc::ServerBuilder builder;
+    grpc::ResourceQuota quota("tally");
+    quota.Resize(options.memory_limit_bytes / 4);
+    builder.SetResourceQuota(quota);
+    builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+                               kMinPingIntervalMs);
+    // Two processes on one port would each hold half of a job.
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port_);
+    builder.RegisterService(&service_);
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr) {
+      return absl::UnavailableError(absl::StrCat(
+          "`listen` = \"", options.listen, "\", must be an address that can be listened on here"));
+    }
+    return absl::OkStatus();
+  }
+
+  int port() const override { return port_; }
+
+  uint32_t Drain() override {
+    server_->GetHealthCheckService()->SetServingStatus(false);
+    std::promise<uint32_t> unfinished;
+    dispatcher_.Drain(drain_timeout_,
+                      [&unfinished](uint32_t count) { unfinished.set_value(count); });
+    const uint32_t count = unfinished.get_future().get();
+    // The streams' last words are on their way.
+    server_->Shutdown(std::chrono::system_clock::now() + kLastWords);
+    return count;
+  }
+
+ private:
+  const absl::Duration drain_timeout_;
+  Dispatcher dispatcher_;
+  AggregationService service_;
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Create(const ServerOptions& options,
+                                                       const Backend* backend, const Clock* clock) {
+  TALLY_RETURN_IF_ERROR(Validate(options));
+  auto server = std::make_unique<GrpcServer>(options, backend, clock);
+  TALLY_RETURN_IF_ERROR(server->Listen(options));
+  return server;
+}
+
+}  // namespace tally

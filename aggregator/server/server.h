@@ -1,0 +1,52 @@
+// An aggregator that listens.
+#ifndef TALLY_AGGREGATOR_SERVER_SERVER_H_
+#define TALLY_AGGREGATOR_SERVER_SERVER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "kernels/backend.h"
+
+namespace tally {
+
+struct ServerOptions {
+  // The aggregator's name in the jobs' lists; 1 to 255 bytes.
+  std::string name;
+  // "host:port" or "unix:/path"; port 0 takes a free one.
+  std::string listen;
+  // A quarter is the transport's, the rest is admitted to jobs.
+  uint64_t memory_limit_bytes = uint64_t{2} << 30;
+  uint32_t window_chunks = 16;  // at least 1
+  int num_compute_threads = 1;  // at least 1
+  absl::Duration silence_limit = absl::Seconds(30);
+  absl::Duration forget_after = absl::Seconds(30);
+  absl::Duration drain_timeout = absl::Seconds(20);
+};
+
+// The service of proto/tally/v1/aggregation.proto, with gRPC's health service ("" and
+// "tally.v1.Aggregation") and server reflection. Thread-safe.
+class Server {
+ public:
+  // Listens when it returns. `backend` and `clock` must outlive the server.
+  // Returns INVALID_ARGUMENT, naming the option, if one breaks its rule; UNAVAILABLE if the address
+  // cannot be listened on.
+  static absl::StatusOr<std::unique_ptr<Server>> Create(const ServerOptions& options,
+                                                        const Backend* backend, const Clock* clock);
+  // Cuts off whatever is under way.
+  virtual ~Server() = default;
+
+  // The port that it listens on; 0 for a Unix socket.
+  virtual int port() const = 0;
+
+  // Turns its health to NOT_SERVING, lets the rounds under way end, for `drain_timeout` at most,
+  // and closes all streams. Returns the number of exchanges that were cut off. Blocks.
+  virtual uint32_t Drain() = 0;
+};
+
+}  // namespace tally
+
+#endif  // TALLY_AGGREGATOR_SERVER_SERVER_H_
