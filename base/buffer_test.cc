@@ -42,14 +42,14 @@ TEST(BufferTest, MoveHandsOverTheMemoryAndLeavesTheSourceEmpty) {
   const uint8_t* data = source.data();
   Buffer constructed(std::move(source));
   EXPECT_EQ(constructed.data(), data);
-  EXPECT_EQ(source.size(), 0u);
+  EXPECT_EQ(source.size(), 0u);  // NOLINT(bugprone-use-after-move)
   EXPECT_EQ(source.data(), nullptr);
 
   Buffer assigned(7);
   assigned = std::move(constructed);
   EXPECT_EQ(assigned.data(), data);
   EXPECT_EQ(assigned.size(), 100u);
-  EXPECT_EQ(constructed.size(), 0u);
+  EXPECT_EQ(constructed.size(), 0u);  // NOLINT(bugprone-use-after-move)
 }
 
 }  // namespace

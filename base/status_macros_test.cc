@@ -1,6 +1,7 @@
 #include "base/status_macros.h"
 
 #include <memory>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -17,7 +18,7 @@ absl::Status CountUnlessError(const absl::Status& status, int* count) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<int> Sum(absl::StatusOr<int> a, absl::StatusOr<std::unique_ptr<int>> b) {
+absl::StatusOr<int> Sum(const absl::StatusOr<int>& a, absl::StatusOr<std::unique_ptr<int>> b) {
   TALLY_ASSIGN_OR_RETURN(const int left, a);
   TALLY_ASSIGN_OR_RETURN(std::unique_ptr<int> right, std::move(b));
   return left + *right;
