@@ -1,0 +1,19 @@
+// The dense kernels, as Backend describes them. Arguments were checked; spans are not empty.
+#ifndef TALLY_KERNELS_SCALAR_DENSE_H_
+#define TALLY_KERNELS_SCALAR_DENSE_H_
+
+#include <cstdint>
+
+#include "absl/types/span.h"
+#include "kernels/dtype.h"
+
+namespace tally::scalar {
+
+void DenseMean(DType dtype, absl::Span<const absl::Span<const uint8_t>> inputs, float divisor,
+               absl::Span<uint8_t> output);
+void EncodeDense(DType dtype, absl::Span<const float> x, absl::Span<uint8_t> bytes);
+void DecodeDense(DType dtype, absl::Span<const uint8_t> bytes, absl::Span<float> x);
+
+}  // namespace tally::scalar
+
+#endif  // TALLY_KERNELS_SCALAR_DENSE_H_

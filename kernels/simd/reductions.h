@@ -1,0 +1,16 @@
+// Sums and bounds over one span, as Backend describes them with the best vectors of this machine.
+// Spans are not empty.
+#ifndef TALLY_KERNELS_SIMD_REDUCTIONS_H_
+#define TALLY_KERNELS_SIMD_REDUCTIONS_H_
+
+#include "absl/types/span.h"
+
+namespace tally::simd {
+
+double SumOfSquares(absl::Span<const float> x);
+double SumOfMagnitudes(absl::Span<const float> x);
+bool AllWithin(absl::Span<const float> x, float bound);
+
+}  // namespace tally::simd
+
+#endif  // TALLY_KERNELS_SIMD_REDUCTIONS_H_

@@ -1,0 +1,40 @@
+// The kernels in vectors, for whichever instruction set this machine has.
+#ifndef TALLY_KERNELS_SIMD_SIMD_BACKEND_H_
+#define TALLY_KERNELS_SIMD_SIMD_BACKEND_H_
+
+#include "kernels/backend.h"
+
+namespace tally {
+
+// Chooses among AVX-512, AVX2, SSE4 and SSSE3 at run time.
+class SimdBackend final : public Backend {
+ public:
+  SimdBackend() = default;
+
+  absl::string_view name() const override { return "simd"; }
+  bool IsSupported() const override;
+
+ private:
+  double DoSumOfSquares(absl::Span<const float> x) const override;
+  double DoSumOfMagnitudes(absl::Span<const float> x) const override;
+  bool DoAllWithin(absl::Span<const float> x, float bound) const override;
+  void DoBlend(float a, absl::Span<const float> x, float b, absl::Span<const float> y,
+               absl::Span<float> out) const override;
+  void DoAccumulate(const AccumulateArgs& args) const override;
+  void DoPackSigns(absl::Span<const float> x, absl::Span<uint8_t> bits) const override;
+  void DoSumSigns(absl::Span<const SignBlock> blocks, SegmentEnds segment_ends,
+                  absl::Span<const uint8_t> live, absl::Span<float> out) const override;
+  void DoSignRound(const SignRoundArgs& args) const override;
+  void DoDenseMean(DType dtype, absl::Span<const absl::Span<const uint8_t>> inputs, float divisor,
+                   absl::Span<uint8_t> output) const override;
+  void DoEncodeDense(DType dtype, absl::Span<const float> x,
+                     absl::Span<uint8_t> bytes) const override;
+  void DoDecodeDense(DType dtype, absl::Span<const uint8_t> bytes,
+                     absl::Span<float> x) const override;
+  void DoAdamStep(const AdamArgs& args) const override;
+  void DoMomentumStep(const MomentumArgs& args) const override;
+};
+
+}  // namespace tally
+
+#endif  // TALLY_KERNELS_SIMD_SIMD_BACKEND_H_
