@@ -1,0 +1,36 @@
+// The limits of the protocol. proto/ quotes them.
+#ifndef TALLY_CODECS_LIMITS_H_
+#define TALLY_CODECS_LIMITS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tally {
+
+inline constexpr uint32_t kProtocolVersion = 1;
+
+inline constexpr size_t kMaxSliceBytes = size_t{1} << 20;
+// What we cut payloads into: gRPC moves messages of 128 KiB to 1 MiB fastest.
+inline constexpr size_t kSliceBytes = size_t{512} << 10;
+
+inline constexpr uint32_t kChunkElementsMultiple = 256;
+inline constexpr uint32_t kMaxChunkElements = uint32_t{1} << 24;
+inline constexpr uint32_t kDefaultChunkElements = uint32_t{1} << 20;
+inline constexpr size_t kMaxTensors = 65'536;
+inline constexpr size_t kMaxChunks = size_t{1} << 20;
+// Bytes of all zero masks of a layout: a mask grows from a few bytes of message to a bit per
+// element.
+inline constexpr uint64_t kMaxMaskBytes = uint64_t{64} << 20;
+inline constexpr uint64_t kMaxElements = uint64_t{1} << 40;
+inline constexpr size_t kMaxTensorNameBytes = 1024;
+inline constexpr size_t kMaxNameBytes = 255;  // of jobs, workers and aggregators
+inline constexpr uint32_t kMaxRoster = 65'536;
+inline constexpr size_t kMaxAggregators = 1024;
+inline constexpr uint64_t kMaxRound = uint64_t{1} << 53;
+
+// No scale and no dense value is larger: then no sum over a full roster overflows fp32.
+inline constexpr float kMaxMagnitude = 18446744073709551616.0f;  // 2^64
+
+}  // namespace tally
+
+#endif  // TALLY_CODECS_LIMITS_H_

@@ -1,0 +1,68 @@
+// Messages are the bytes they always were: a changed field number, type or name fails here.
+#include <memory>
+#include <string>
+
+#include "absl/strings/escaping.h"
+#include "gmock/gmock.h"
+#include "google/protobuf/message.h"
+#include "gtest/gtest.h"
+#include "proto/tally/v1/aggregation.pb.h"
+#include "proto/tally/v1/exchange.pb.h"
+#include "tests/golden/golden_file.h"
+
+namespace tally {
+namespace {
+
+struct GoldenMessage {
+  const char* name;
+  const google::protobuf::Message* type;
+  // A result's header is bytes, which no text shows: the file of the header instead.
+  const char* header = nullptr;
+};
+
+class GoldenMessageTest : public testing::TestWithParam<GoldenMessage> {
+ protected:
+  std::unique_ptr<google::protobuf::Message> FromText() const {
+    std::unique_ptr<google::protobuf::Message> message(GetParam().type->New());
+    ReadGoldenText(GetParam().name, *message);
+    if (GetParam().header != nullptr) {
+      v1::ResultHeader header;
+      ReadGoldenText(GetParam().header, header);
+      static_cast<v1::ServerMessage&>(*message).mutable_result()->set_header(
+          header.SerializeAsString());
+    }
+    return message;
+  }
+};
+
+TEST_P(GoldenMessageTest, SerializesToItsBytes) {
+  EXPECT_EQ(absl::BytesToHexString(FromText()->SerializeAsString()),
+            absl::BytesToHexString(GoldenBytes(GetParam().name)));
+}
+
+TEST_P(GoldenMessageTest, ParsesFromItsBytes) {
+  const std::string bytes = GoldenBytes(GetParam().name);
+  std::unique_ptr<google::protobuf::Message> message(GetParam().type->New());
+  ASSERT_TRUE(message->ParseFromString(bytes));
+  EXPECT_EQ(message->DebugString(), FromText()->DebugString());
+  EXPECT_EQ(absl::BytesToHexString(message->SerializeAsString()), absl::BytesToHexString(bytes));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, GoldenMessageTest,
+    testing::Values(GoldenMessage{"hello", &v1::ClientMessage::default_instance()},
+                    GoldenMessage{"contribution", &v1::ClientMessage::default_instance()},
+                    GoldenMessage{"abstention", &v1::ClientMessage::default_instance()},
+                    GoldenMessage{"genesis_header", &v1::ResultHeader::default_instance()},
+                    GoldenMessage{"header", &v1::ResultHeader::default_instance()},
+                    GoldenMessage{"unchanged_header", &v1::ResultHeader::default_instance()},
+                    GoldenMessage{"genesis_result", &v1::ServerMessage::default_instance(),
+                                  "genesis_header"},
+                    GoldenMessage{"result", &v1::ServerMessage::default_instance(), "header"},
+                    GoldenMessage{"result_slice", &v1::ServerMessage::default_instance()},
+                    GoldenMessage{"exchange_block", &v1::ExchangeDescriptor::default_instance()},
+                    GoldenMessage{"exchange_model", &v1::ExchangeDescriptor::default_instance()}),
+    [](const testing::TestParamInfo<GoldenMessage>& message) { return message.param.name; });
+
+}  // namespace
+}  // namespace tally
