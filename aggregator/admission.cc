@@ -1,34 +1,61 @@
 #include "aggregator/admission.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/byte_size.h"
 #include "codecs/exchange.h"
+#include "codecs/layout.h"
 
 namespace tally {
 
-uint64_t WorstCaseBytes(const JobDescription& description, uint32_t window_chunks) {
-  // What a header and its bookkeeping take beside its bitmap; a header with a whole roster in it is
-  // rare.
-  constexpr uint64_t kHeaderBytes = 256;
+namespace {
 
+// Of every chunk, beside what is counted below: its state machine, the messages of its kept
+// results, the block in which the queue of headers grows.
+constexpr uint64_t kChunkBytes = 8192;
+// Round and chain of a kept header.
+constexpr uint64_t kHeaderBytes = 16;
+// Of a chunk and a worker: an id of 255 bytes in the roster and in the genesis, which is one of the
+// kept results at first; the place where a contribution is staged; a bit in each bitmap.
+constexpr uint64_t kMemberBytes = 1024;
+// What an allocation of a payload takes beside its bytes: owner, alignment, the allocator's own.
+constexpr uint64_t kAllocationBytes = 256;
+
+uint64_t LayoutBytes(const Layout& layout) {
+  constexpr uint64_t kTensorBytes = 256;
+  uint64_t bytes = 0;
+  for (const Tensor& tensor : layout.tensors()) {
+    bytes += kTensorBytes + tensor.name.size() + tensor.masked.size() * sizeof(ElementRange);
+  }
+  for (size_t chunk = 0; chunk < layout.chunks().size(); ++chunk) {
+    bytes += sizeof(Layout::Chunk) + sizeof(std::vector<uint8_t>) + layout.live(chunk).size();
+  }
+  return bytes;
+}
+
+}  // namespace
+
+uint64_t WorstCaseBytes(const JobDescription& description, uint32_t window_chunks) {
+  const uint64_t members = description.roster_limit;
   uint64_t largest_payload = 0;
-  uint64_t all_payloads = 0;
-  uint64_t residuals = 0;
+  uint64_t every_chunk = 0;
   const std::vector<uint32_t> chunks = description.OwnChunks();
   for (const uint32_t chunk : chunks) {
-    const uint64_t payload = MaxPayloadBytes(description.layout, chunk);
+    const uint64_t payload = MaxPayloadBytes(description.layout, chunk) + kAllocationBytes;
     largest_payload = std::max(largest_payload, payload);
-    all_payloads += payload;
+    every_chunk += kChunkBytes + kKeptResults * payload + kKeptHeaders * kHeaderBytes;
     const Layout::Chunk& shape = description.layout.chunks()[chunk];
-    if (!shape.dense) residuals += uint64_t{shape.num_elements} * sizeof(float);
+    if (!shape.dense) every_chunk += uint64_t{shape.num_elements} * sizeof(float);
   }
   const uint64_t window = std::min<uint64_t>(window_chunks, chunks.size());
-  const uint64_t staged = description.roster_limit * (window + 1) * largest_payload;
-  const uint64_t headers =
-      chunks.size() * kKeptHeaders * (kHeaderBytes + description.roster_limit / 8);
-  return staged + window * largest_payload + kKeptResults * all_payloads + residuals + headers;
+  const uint64_t staged = members * window * largest_payload;
+  const uint64_t in_transit = members * largest_payload;
+  const uint64_t computed = window * largest_payload;
+  // One share more for the job's own list of members.
+  const uint64_t everybody = (chunks.size() + 1) * members * kMemberBytes;
+  return LayoutBytes(description.layout) + staged + in_transit + computed + every_chunk + everybody;
 }
 
 absl::Status Admission::Admit(uint64_t bytes) {

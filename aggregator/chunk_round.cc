@@ -1,6 +1,7 @@
 #include "aggregator/chunk_round.h"
 
-#include <map>
+#include <algorithm>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -66,12 +67,14 @@ absl::StatusOr<ChunkRound::Verdict> ChunkRound::Stage(const MemberId& member,
   absl::optional<StagedContribution>& staged = staged_[*position];
   if (staged.has_value()) {
     if (staged->payload_digest == contribution.payload_digest &&
-        staged->abstain == contribution.abstain && staged->descriptor == contribution.descriptor) {
+        staged->abstain == contribution.abstain && staged->exchange == contribution.exchange) {
       return Verdict(Staged{.repeat = true});
     }
     return absl::AlreadyExistsError(absl::StrCat(
-        place, "`payload_digest` = ", absl::Hex(contribution.payload_digest), ", must be ",
-        absl::Hex(staged->payload_digest), " as in this worker's first contribution to the round"));
+        place, "`payload_digest` = ", absl::Hex(contribution.payload_digest), " of ",
+        ExchangeName(contribution.exchange), contribution.abstain ? ", abstaining" : "",
+        ", must be ", absl::Hex(staged->payload_digest), " of ", ExchangeName(staged->exchange),
+        staged->abstain ? ", abstaining," : "", " as in this worker's first contribution"));
   }
   staged = std::move(contribution);
   if (num_arrived_++ == 0) first_arrival_at_ = now;
@@ -80,26 +83,33 @@ absl::StatusOr<ChunkRound::Verdict> ChunkRound::Stage(const MemberId& member,
 
 bool ChunkRound::ready() const { return phase_ == Phase::kOpen && num_arrived_ == staged_.size(); }
 
-absl::StatusOr<std::string> ChunkRound::MajorityDescriptor() const {
-  std::map<std::string, std::vector<size_t>> senders;
+absl::StatusOr<Exchange> ChunkRound::MajorityExchange() const {
+  struct Camp {
+    Exchange exchange;
+    std::vector<std::string> workers;
+  };
+  std::vector<Camp> camps;
   size_t num_contributions = 0;
   for (size_t i = 0; i < staged_.size(); ++i) {
     if (staged_[i]->abstain) continue;
-    senders[staged_[i]->descriptor].push_back(i);
+    const Exchange& exchange = staged_[i]->exchange;
+    auto camp = std::find_if(camps.begin(), camps.end(),
+                             [&](const Camp& other) { return other.exchange == exchange; });
+    if (camp == camps.end()) camp = camps.insert(camp, {exchange, {}});
+    camp->workers.push_back(history_.roster().members()[i].worker);
     ++num_contributions;
   }
-  std::vector<std::string> camps;
-  for (const auto& [descriptor, positions] : senders) {
-    if (2 * positions.size() > num_contributions) return descriptor;
-    camps.push_back(
-        absl::StrCat(ExchangeName(staged_[positions.front()]->exchange), " by ",
-                     absl::StrJoin(positions, ", ", [this](std::string* out, size_t position) {
-                       out->append(history_.roster().members()[position].worker);
-                     })));
+  for (const Camp& camp : camps) {
+    if (2 * camp.workers.size() > num_contributions) return camp.exchange;
   }
+  const std::string who_sent_what =
+      absl::StrJoin(camps, "; ", [](std::string* out, const Camp& camp) {
+        absl::StrAppend(out, ExchangeName(camp.exchange), " by ",
+                        absl::StrJoin(camp.workers, ", "));
+      });
   return absl::FailedPreconditionError(
       absl::StrCat(Place(chunk_, round_), "`exchange` must be the same for more than half of the ",
-                   "workers, but they sent ", absl::StrJoin(camps, "; ")));
+                   "workers, but they sent ", who_sent_what));
 }
 
 absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
@@ -124,22 +134,24 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
     return sealing;
   }
 
-  TALLY_ASSIGN_OR_RETURN(const std::string descriptor, MajorityDescriptor());
-  ExchangeTask task{
-      .job_serial = job_serial_, .chunk = chunk_, .round = round_, .description = description_};
+  TALLY_ASSIGN_OR_RETURN(const Exchange exchange, MajorityExchange());
+  ExchangeTask task{.job_serial = job_serial_,
+                    .chunk = chunk_,
+                    .round = round_,
+                    .description = description_,
+                    .exchange = exchange};
   std::vector<size_t> participants;
   for (size_t i = 0; i < staged_.size(); ++i) {
     StagedContribution& contribution = *staged_[i];
     if (contribution.abstain) continue;
-    if (contribution.descriptor != descriptor) {
+    if (contribution.exchange != exchange) {
       sealing.refused.push_back(
           {roster.members()[i],
            absl::FailedPreconditionError(absl::StrCat(
                Place(chunk_, round_), "`exchange` = ", ExchangeName(contribution.exchange),
-               ", must be what most workers sent"))});
+               ", must be ", ExchangeName(exchange), ", which most workers sent"))});
       continue;
     }
-    task.exchange = contribution.exchange;
     task.payloads.push_back(std::move(contribution.payload));
     participants.push_back(i);
   }

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -17,6 +16,7 @@
 #include "aggregator/contribution_reader.h"
 #include "aggregator/exchange_task.h"
 #include "aggregator/job_description.h"
+#include "codecs/exchange.h"
 #include "codecs/roster.h"
 
 namespace tally {
@@ -95,8 +95,8 @@ class ChunkRound {
   std::shared_ptr<const StoredResult> Append(v1::ResultHeader header, SharedBuffer payload,
                                              absl::Time now);
   void Open(uint64_t round, absl::Time now);
-  // The descriptor that more than half of the contributions have.
-  absl::StatusOr<std::string> MajorityDescriptor() const;
+  // The exchange that more than half of the contributions are of.
+  absl::StatusOr<Exchange> MajorityExchange() const;
 
   const uint64_t job_serial_;
   const uint32_t chunk_;

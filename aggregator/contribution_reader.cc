@@ -49,6 +49,13 @@ absl::Status ContributionReader::Begin(const v1::Contribution& message,
   }
   TALLY_ASSIGN_OR_RETURN(Exchange exchange,
                          DecodeExchange(message.exchange(), layout, message.chunk()));
+  // A field from a later version may change what the exchange means; and whoever compares exchanges
+  // compares what was understood.
+  if (message.exchange().ByteSizeLong() != EncodeExchange(exchange).ByteSizeLong()) {
+    return absl::UnimplementedError(absl::StrCat("`exchange` = ", ExchangeName(exchange),
+                                                 " with further fields, must have none that are "
+                                                 "unknown to this build"));
+  }
   const uint64_t expected_bytes =
       message.abstain() ? 0 : PayloadBytes(exchange, layout, message.chunk());
   if (message.slice().total_bytes() != expected_bytes) {
@@ -62,17 +69,17 @@ absl::Status ContributionReader::Begin(const v1::Contribution& message,
               .prev_chain = message.prev_chain(),
               .abstain = message.abstain(),
               .exchange = exchange,
-              .descriptor = message.exchange().SerializeAsString(),
               .payload_digest = message.payload_digest()};
   return absl::OkStatus();
 }
 
 absl::Status ContributionReader::Continue(const v1::Contribution& message,
                                           absl::Span<const uint8_t> piece) {
-  if (message.chunk() != current_.chunk || message.round() != current_.round) {
-    return absl::InvalidArgumentError(absl::StrCat("`chunk`, `round` of a slice must be ",
-                                                   current_.chunk, ", ", current_.round,
-                                                   " until that payload is complete"));
+  if (message.chunk() != current_.chunk || message.round() != current_.round ||
+      message.half() != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "`chunk`, `round`, `half` = ", message.chunk(), ", ", message.round(), ", ", message.half(),
+        ", must be ", current_.chunk, ", ", current_.round, ", 0 until that payload is complete"));
   }
   return assembler_.Continue(message.slice(), piece);
 }
@@ -82,8 +89,9 @@ absl::StatusOr<StagedContribution> ContributionReader::Finish() {
   if (current_.abstain) return std::move(current_);
   const uint64_t digest = Digest64(payload.bytes());
   if (digest != current_.payload_digest) {
-    return absl::DataLossError(absl::StrCat("`payload_digest` = ", current_.payload_digest,
-                                            ", must be the payload's, ", digest));
+    return absl::DataLossError(
+        absl::StrCat("`payload_digest` = ", absl::Hex(current_.payload_digest),
+                     ", must be the payload's, ", absl::Hex(digest)));
   }
   TALLY_RETURN_IF_ERROR(ValidatePayload(current_.exchange, description_->layout, current_.chunk,
                                         payload.bytes(), *backend_));

@@ -3,7 +3,6 @@
 #define TALLY_AGGREGATOR_CONTRIBUTION_READER_H_
 
 #include <memory>
-#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/types/optional.h"
@@ -25,8 +24,6 @@ struct StagedContribution {
   uint64_t prev_chain = 0;
   bool abstain = false;
   Exchange exchange;
-  // The descriptor as sent: equal bytes, equal exchange.
-  std::string descriptor;
   // Null if the worker abstains.
   SharedBuffer payload;
   uint64_t payload_digest = 0;
@@ -43,8 +40,8 @@ class ContributionReader {
   // Takes the next slice; gives the contribution if it was the last one.
   // Returns INVALID_ARGUMENT if a field breaks its rule in proto/tally/v1/exchange.proto, the
   // slices do not fit together or the payload breaks a rule of its codec; UNIMPLEMENTED for an
-  // unknown kind; DATA_LOSS if the payload has another digest than declared. Every message names
-  // chunk and round.
+  // exchange of an unknown kind or with unknown fields; DATA_LOSS if the payload has another digest
+  // than declared. Every message names chunk and round.
   absl::StatusOr<absl::optional<StagedContribution>> Read(const v1::Contribution& message,
                                                           absl::Span<const uint8_t> piece);
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
+#include "codecs/duration.h"
 
 namespace tally {
 namespace {
@@ -23,7 +24,7 @@ absl::StatusOr<Job*> Engine::FindOrCreate(const JobDescription& description, v1:
                                           absl::Time now) {
   const auto found = jobs_.find(description.job);
   if (found != jobs_.end()) {
-    Job* const job = found->second.get();
+    Job* const job = found->second.job.get();
     if (job->description().run != description.run) {
       const std::vector<std::string> workers = job->ConnectedWorkers();
       return absl::UnavailableError(
@@ -45,7 +46,10 @@ absl::StatusOr<Job*> Engine::FindOrCreate(const JobDescription& description, v1:
   auto job =
       std::make_unique<Job>(next_serial_++, std::make_shared<const JobDescription>(description),
                             options_.window_chunks, bytes, now);
-  return jobs_.emplace(description.job, std::move(job)).first->second.get();
+  Job* const made = job.get();
+  jobs_by_serial_[made->serial()] = made;
+  jobs_[description.job] = {.job = std::move(job), .connected_at = running_time_};
+  return made;
 }
 
 absl::Status Engine::Greet(StreamId stream, const v1::Hello& hello, absl::Time now,
@@ -59,7 +63,7 @@ absl::Status Engine::Greet(StreamId stream, const v1::Hello& hello, absl::Time n
   v1::Welcome welcome;
   welcome.set_aggregator(options_.name);
   *welcome.mutable_instance() = options_.instance;
-  welcome.mutable_silence_limit()->set_seconds(absl::ToInt64Seconds(options_.silence_limit));
+  *welcome.mutable_silence_limit() = EncodeDuration(options_.silence_limit);
   TALLY_RETURN_IF_ERROR(
       job->HandleHello(stream, valid.member, hello, std::move(welcome), now, actions));
   streams_[stream] = {
@@ -71,7 +75,7 @@ Actions Engine::HandleHello(StreamId stream, const v1::Hello& hello, absl::Time 
   Actions actions;
   absl::Status status = Greet(stream, hello, now, actions);
   if (!status.ok()) actions.push_back(CloseStream{stream, std::move(status)});
-  return Settle(std::move(actions), now);
+  return Settle(std::move(actions));
 }
 
 Actions Engine::HandleContribution(StreamId stream, StagedContribution contribution,
@@ -80,19 +84,17 @@ Actions Engine::HandleContribution(StreamId stream, StagedContribution contribut
   if (job == nullptr) return {};
   if (draining_ && job->WouldBeginRound(contribution.round)) {
     return HandleOffence(
-        stream,
-        absl::UnavailableError(
-            absl::StrCat("aggregator `", options_.name, "` is draining and begins no new rounds")),
-        now);
+        stream, absl::UnavailableError(absl::StrCat("aggregator `", options_.name,
+                                                    "` is draining and begins no new rounds")));
   }
   Actions actions;
   absl::Status status = job->HandleContribution(stream, streams_[stream].member,
                                                 std::move(contribution), now, actions);
   if (!status.ok()) {
-    job->HandleClosed(stream, streams_[stream].member, now, actions);
+    job->HandleClosed(stream, streams_[stream].member);
     actions.push_back(CloseStream{stream, std::move(status)});
   }
-  return Settle(std::move(actions), now);
+  return Settle(std::move(actions));
 }
 
 Actions Engine::HandleOutcome(const ExchangeOutcome& outcome, absl::Time now) {
@@ -100,16 +102,15 @@ Actions Engine::HandleOutcome(const ExchangeOutcome& outcome, absl::Time now) {
   if (job == nullptr) return {};
   Actions actions;
   job->HandleOutcome(outcome, now, actions);
-  return Settle(std::move(actions), now);
+  return Settle(std::move(actions));
 }
 
-Actions Engine::HandleComputeFailure(uint64_t job_serial, const absl::Status& status,
-                                     absl::Time now) {
+Actions Engine::HandleComputeFailure(uint64_t job_serial, const absl::Status& status) {
   Job* const job = FindBySerial(job_serial);
   if (job == nullptr) return {};
   Actions actions;
   job->Stop(status, actions);
-  return Settle(std::move(actions), now);
+  return Settle(std::move(actions));
 }
 
 Actions Engine::HandleHeartbeat(StreamId stream, absl::Time now) {
@@ -122,21 +123,20 @@ Actions Engine::HandleLeave(StreamId stream, absl::Time now) {
   return {};
 }
 
-Actions Engine::HandleOffence(StreamId stream, absl::Status status, absl::Time now) {
-  Actions actions = HandleClosed(stream, now);
+Actions Engine::HandleOffence(StreamId stream, absl::Status status) {
+  Actions actions = HandleClosed(stream);
   actions.push_back(CloseStream{stream, std::move(status)});
   return actions;
 }
 
-Actions Engine::HandleClosed(StreamId stream, absl::Time now) {
+Actions Engine::HandleClosed(StreamId stream) {
   const auto found = streams_.find(stream);
   if (found == streams_.end()) return {};
-  Actions actions;
   if (Job* const job = FindBySerial(found->second.job_serial)) {
-    job->HandleClosed(stream, found->second.member, now, actions);
+    job->HandleClosed(stream, found->second.member);
   }
   streams_.erase(found);
-  return Settle(std::move(actions), now);
+  return Settle({});
 }
 
 Actions Engine::HandleTick(absl::Time now) {
@@ -151,18 +151,16 @@ Actions Engine::HandleTick(absl::Time now) {
     if (running_time_ - stream.heard_at > options_.silence_limit) silent.push_back(id);
   }
   for (const StreamId stream : silent) {
-    Actions closing = HandleOffence(
-        stream,
-        absl::DeadlineExceededError(absl::StrCat("nothing was heard on this stream for ",
-                                                 absl::FormatDuration(options_.silence_limit))),
-        now);
+    Actions closing = HandleOffence(stream, absl::DeadlineExceededError(absl::StrCat(
+                                                "nothing was heard on this stream for ",
+                                                absl::FormatDuration(options_.silence_limit))));
     std::move(closing.begin(), closing.end(), std::back_inserter(actions));
   }
-  for (const auto& [name, job] : jobs_) job->HandleTick(now, actions);
-  return Settle(std::move(actions), now);
+  for (const auto& [name, entry] : jobs_) entry.job->HandleTick(now, actions);
+  return Settle(std::move(actions));
 }
 
-Actions Engine::StartDraining(absl::Time now) {
+Actions Engine::StartDraining() {
   draining_ = true;
   Actions actions;
   for (const auto& [id, stream] : streams_) {
@@ -170,31 +168,30 @@ Actions Engine::StartDraining(absl::Time now) {
     notice.notice.set_draining(true);
     actions.push_back(std::move(notice));
   }
-  return Settle(std::move(actions), now);
+  return Settle(std::move(actions));
 }
 
 bool Engine::drained() const {
-  return draining_ && std::all_of(jobs_.begin(), jobs_.end(),
-                                  [](const auto& entry) { return entry.second->between_rounds(); });
+  return draining_ && std::all_of(jobs_.begin(), jobs_.end(), [](const auto& entry) {
+           return entry.second.job->between_rounds();
+         });
 }
 
 size_t Engine::exchanges_under_way() const {
   size_t count = 0;
-  for (const auto& [name, job] : jobs_) count += job->exchanges_under_way();
+  for (const auto& [name, entry] : jobs_) count += entry.job->exchanges_under_way();
   return count;
 }
 
 Actions Engine::Stop(const absl::Status& status) {
   Actions actions;
-  for (const auto& [name, job] : jobs_) job->Stop(status, actions);
-  return Settle(std::move(actions), absl::InfinitePast());
+  for (const auto& [name, entry] : jobs_) entry.job->Stop(status, actions);
+  return Settle(std::move(actions));
 }
 
 Job* Engine::FindBySerial(uint64_t serial) {
-  for (const auto& [name, job] : jobs_) {
-    if (job->serial() == serial) return job.get();
-  }
-  return nullptr;
+  const auto found = jobs_by_serial_.find(serial);
+  return found == jobs_by_serial_.end() ? nullptr : found->second;
 }
 
 Job* Engine::Hear(StreamId stream) {
@@ -204,17 +201,20 @@ Job* Engine::Hear(StreamId stream) {
   return FindBySerial(found->second.job_serial);
 }
 
-Actions Engine::Settle(Actions actions, absl::Time now) {
+Actions Engine::Settle(Actions actions) {
   for (const Action& action : actions) {
     if (const auto* close = absl::get_if<CloseStream>(&action)) streams_.erase(close->stream);
   }
-  for (auto job = jobs_.begin(); job != jobs_.end();) {
-    if (!job->second->over(now, options_.forget_after)) {
-      ++job;
+  for (auto entry = jobs_.begin(); entry != jobs_.end();) {
+    auto& [job, connected_at] = entry->second;
+    if (job->connected()) connected_at = running_time_;
+    if (!job->over() && running_time_ - connected_at < options_.forget_after) {
+      ++entry;
       continue;
     }
-    admission_.Release(job->second->admitted_bytes());
-    job = jobs_.erase(job);
+    admission_.Release(job->admitted_bytes());
+    jobs_by_serial_.erase(job->serial());
+    entry = jobs_.erase(entry);
   }
   return actions;
 }
@@ -225,8 +225,8 @@ v1::GetStatusResponse Engine::Status(const std::string& job, absl::Time now) con
   response.set_memory_limit_bytes(admission_.limit_bytes());
   response.set_admitted_bytes(admission_.admitted_bytes());
   response.set_draining(draining_);
-  for (const auto& [name, state] : jobs_) {
-    if (job.empty() || job == name) *response.add_jobs() = state->Status(now);
+  for (const auto& [name, entry] : jobs_) {
+    if (job.empty() || job == name) *response.add_jobs() = entry.job->Status(now);
   }
   return response;
 }

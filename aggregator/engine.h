@@ -27,9 +27,9 @@ struct EngineOptions {
   uint64_t memory_limit_bytes = uint64_t{1} << 30;
   // Chunks that a worker may send past the lowest incomplete one.
   uint32_t window_chunks = 16;
-  // A run of which nobody has been connected for so long is over.
+  // A run of which nobody has been connected for so long, in running time, is over.
   absl::Duration forget_after = absl::Seconds(30);
-  // A stream that was silent for so long is closed.
+  // A stream that was silent for so long, in running time, is closed.
   absl::Duration silence_limit = absl::Seconds(30);
 };
 
@@ -53,19 +53,19 @@ class Engine {
   Actions HandleContribution(StreamId stream, StagedContribution contribution, absl::Time now);
   Actions HandleOutcome(const ExchangeOutcome& outcome, absl::Time now);
   // A sealed exchange could not be computed: the run cannot go on.
-  Actions HandleComputeFailure(uint64_t job_serial, const absl::Status& status, absl::Time now);
+  Actions HandleComputeFailure(uint64_t job_serial, const absl::Status& status);
   Actions HandleHeartbeat(StreamId stream, absl::Time now);
   Actions HandleLeave(StreamId stream, absl::Time now);
   // The stream sent what it may not: it is closed with this status, nobody else is disturbed.
-  Actions HandleOffence(StreamId stream, absl::Status status, absl::Time now);
+  Actions HandleOffence(StreamId stream, absl::Status status);
   // The stream is gone.
-  Actions HandleClosed(StreamId stream, absl::Time now);
+  Actions HandleClosed(StreamId stream);
   // To be called a few times a second.
   Actions HandleTick(absl::Time now);
 
   // From now on new streams are refused, and rounds not begun yet do not begin. `drained()` turns
   // true when all rounds under way are over.
-  Actions StartDraining(absl::Time now);
+  Actions StartDraining();
   bool drained() const;
   // Exchanges that somebody has contributed to and that are not over.
   size_t exchanges_under_way() const;
@@ -82,6 +82,11 @@ class Engine {
     // In running time.
     absl::Duration heard_at;
   };
+  struct RunningJob {
+    std::unique_ptr<Job> job;
+    // When somebody was last connected, in running time.
+    absl::Duration connected_at;
+  };
 
   absl::Status Greet(StreamId stream, const v1::Hello& hello, absl::Time now, Actions& actions);
   // The job with that name, made if there is none. Fails if another run of it lives.
@@ -91,7 +96,7 @@ class Engine {
   // The job of a stream that is still open, else null; notes the sign of life.
   Job* Hear(StreamId stream);
   // Forgets the streams that `actions` close, and jobs that are over.
-  Actions Settle(Actions actions, absl::Time now);
+  Actions Settle(Actions actions);
 
   const EngineOptions options_;
   Admission admission_;
@@ -101,7 +106,8 @@ class Engine {
   // would look silent after it.
   absl::Duration running_time_;
   absl::Time last_tick_ = absl::InfinitePast();
-  std::map<std::string, std::unique_ptr<Job>> jobs_;
+  std::map<std::string, RunningJob> jobs_;  // by name
+  absl::flat_hash_map<uint64_t, Job*> jobs_by_serial_;
   absl::flat_hash_map<StreamId, Stream> streams_;
 };
 

@@ -25,7 +25,6 @@ Job::Job(uint64_t serial, std::shared_ptr<const JobDescription> description, uin
       admitted_bytes_(admitted_bytes),
       created_at_(now),
       frontier_round_(description_->first_round),
-      last_connected_(now),
       last_notice_(now) {
   for (const uint32_t chunk : description_->OwnChunks()) {
     chunks_.emplace_back(serial_, chunk, description_);
@@ -102,7 +101,6 @@ absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1:
                                               "` has opened another stream to this aggregator")),
               actions);
   state = {.incarnation = member.incarnation, .stream = stream, .last_heard = now};
-  last_connected_ = now;
 
   welcome.set_verdict(v1::Welcome::VERDICT_MEMBER);
   welcome.set_window_chunks(window_chunks_);
@@ -227,12 +225,10 @@ void Job::HandleLeave(const MemberId& member, absl::Time now) {
   if (found != members_.end() && formed_) found->second.left = true;
 }
 
-void Job::HandleClosed(StreamId stream, const MemberId& member, absl::Time now,
-                       Actions& /*actions*/) {
+void Job::HandleClosed(StreamId stream, const MemberId& member) {
   const auto found = members_.find(member.worker);
   if (found == members_.end() || found->second.stream != stream) return;
   found->second.stream.reset();
-  last_connected_ = now;
   // Until the run starts nobody depends on who was here.
   if (!formed_) members_.erase(found);
 }
@@ -262,14 +258,16 @@ void Job::Stop(const absl::Status& status, Actions& actions) {
   for (auto& [worker, state] : members_) CloseMember(state, status, actions);
 }
 
-bool Job::over(absl::Time now, absl::Duration forget_after) const {
-  if (stopped_ || members_.empty()) return true;
-  bool all_left = true;
-  for (const auto& [worker, state] : members_) {
-    if (state.stream.has_value()) return false;
-    all_left &= state.left;
-  }
-  return all_left || now - last_connected_ >= forget_after;
+bool Job::over() const {
+  if (stopped_) return true;
+  return std::all_of(members_.begin(), members_.end(), [](const auto& entry) {
+    return entry.second.left && !entry.second.stream.has_value();
+  });
+}
+
+bool Job::connected() const {
+  return std::any_of(members_.begin(), members_.end(),
+                     [](const auto& entry) { return entry.second.stream.has_value(); });
 }
 
 bool Job::between_rounds() const {

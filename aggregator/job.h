@@ -43,15 +43,17 @@ class Job {
   void HandleHeartbeat(const MemberId& member, absl::Time now);
   // The member has named its last round and goes.
   void HandleLeave(const MemberId& member, absl::Time now);
-  void HandleClosed(StreamId stream, const MemberId& member, absl::Time now, Actions& actions);
+  void HandleClosed(StreamId stream, const MemberId& member);
   // Starts a run whose time has come, and tells those who wait why.
   void HandleTick(absl::Time now, Actions& actions);
   // Ends the run: closes every stream with `status`.
   void Stop(const absl::Status& status, Actions& actions);
 
-  // Nothing is left of the run: everybody has left, it was stopped, or nobody has been connected
-  // for `forget_after`.
-  bool over(absl::Time now, absl::Duration forget_after) const;
+  // Nothing is left of the run: it was stopped, everybody has left, or it has not started and
+  // nobody is here.
+  bool over() const;
+  // Somebody has a stream here.
+  bool connected() const;
   // Every chunk stands at the same round, and nobody has contributed to it yet.
   bool between_rounds() const;
   // Whether a contribution to this round would begin a round that is not under way yet.
@@ -114,8 +116,6 @@ class Job {
   uint64_t frontier_round_ = 0;
   size_t frontier_index_ = 0;
   Counters counters_;
-  // When somebody was last connected.
-  absl::Time last_connected_;
   absl::Time last_notice_;
 };
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "base/digest.h"
 #include "base/status_macros.h"
+#include "codecs/duration.h"
 #include "codecs/layout_codec.h"
 #include "codecs/limits.h"
 
@@ -67,8 +68,7 @@ absl::Status ReadSettings(const v1::JobSettings& settings, JobDescription& descr
   TALLY_RETURN_IF_ERROR(
       CheckAtMost("settings.snapshot_interval", settings.snapshot_interval(), 0, 4096));
   if (settings.has_start_timeout()) {
-    const absl::Duration timeout = absl::Seconds(settings.start_timeout().seconds()) +
-                                   absl::Nanoseconds(settings.start_timeout().nanos());
+    const absl::Duration timeout = DecodeDuration(settings.start_timeout());
     if (timeout <= absl::ZeroDuration()) {
       return absl::InvalidArgumentError(absl::StrCat(
           "`settings.start_timeout` = ", absl::FormatDuration(timeout), ", must be positive"));
@@ -151,6 +151,16 @@ absl::Status CheckSameRun(const JobDescription& running, const JobDescription& n
   if (newcomer.expected_workers != running.expected_workers) {
     return differs("settings.expected_workers", newcomer.expected_workers,
                    running.expected_workers);
+  }
+  if (newcomer.roster_limit != running.roster_limit) {
+    return differs("settings.roster_limit", newcomer.roster_limit, running.roster_limit);
+  }
+  if (newcomer.start_timeout != running.start_timeout) {
+    const auto limit = [](const absl::optional<absl::Duration>& timeout) {
+      return timeout.has_value() ? absl::FormatDuration(*timeout) : "unset";
+    };
+    return differs("settings.start_timeout", limit(newcomer.start_timeout),
+                   limit(running.start_timeout));
   }
   if (newcomer.first_round != running.first_round) {
     return differs("settings.first_round", newcomer.first_round, running.first_round);

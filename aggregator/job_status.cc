@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "aggregator/job.h"
+#include "codecs/duration.h"
 
 namespace tally {
 namespace {
@@ -15,12 +16,6 @@ constexpr absl::Duration kWorthTelling = absl::Seconds(1);
 
 std::string Seconds(absl::Duration duration) {
   return absl::StrFormat("%.1f s", absl::ToDoubleSeconds(duration));
-}
-
-void SetDuration(absl::Duration duration, google::protobuf::Duration& message) {
-  message.set_seconds(absl::ToInt64Seconds(duration));
-  message.set_nanos(static_cast<int32_t>(
-      absl::ToInt64Nanoseconds(duration - absl::Seconds(absl::ToInt64Seconds(duration)))));
 }
 
 v1::ChunkPhase PhaseOf(const ChunkRound& chunk) {
@@ -76,6 +71,7 @@ std::string Job::WaitReason(absl::Time now) const {
                         absl::StrJoin(ConnectedWorkers(), ", "), ") after ",
                         Seconds(now - created_at_));
   }
+  if (chunks_.empty()) return "";  // Fewer chunks than aggregators.
   const ChunkRound& chunk = chunks_[frontier_index_];
   if (chunk.phase() == ChunkRound::Phase::kSealed || now - chunk.opened_at() < kWorthTelling) {
     return "";
@@ -95,7 +91,7 @@ v1::JobStatus Job::Status(absl::Time now) const {
     v1::MemberStatus& member = *status.add_members();
     *member.mutable_member() = EncodeMember({worker, state.incarnation});
     member.set_connected(state.stream.has_value());
-    SetDuration(now - state.last_heard, *member.mutable_silent_for());
+    *member.mutable_silent_for() = EncodeDuration(now - state.last_heard);
   }
   for (const ChunkRound& chunk : chunks_) {
     if (formed_ && chunk.round() != frontier_round_) continue;
@@ -106,8 +102,8 @@ v1::JobStatus Job::Status(absl::Time now) const {
     message.set_arrived(static_cast<uint32_t>(chunk.num_arrived()));
     message.set_roster_size(static_cast<uint32_t>(chunk.history().roster().size()));
     for (const MemberId& member : chunk.missing()) message.add_waiting_for(member.worker);
-    SetDuration(now - (formed_ ? chunk.opened_at() : created_at_),
-                *message.mutable_waiting_since());
+    *message.mutable_waiting_since() =
+        EncodeDuration(now - (formed_ ? chunk.opened_at() : created_at_));
   }
   status.set_num_chunks(static_cast<uint32_t>(chunks_.size()));
   const std::string reason = WaitReason(now);

@@ -3,12 +3,13 @@
 #include "absl/strings/str_cat.h"
 #include "aggregator/server/exchange_stream.h"
 #include "base/grpc_status.h"
+#include "codecs/duration.h"
 
 namespace tally {
 
 grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* AggregationService::Exchange(
-    grpc::CallbackServerContext* /*context*/) {
-  return new ExchangeStream(dispatcher_);
+    grpc::CallbackServerContext* context) {
+  return new ExchangeStream(dispatcher_, context);
 }
 
 grpc::ServerUnaryReactor* AggregationService::GetStatus(grpc::CallbackServerContext* context,
@@ -31,14 +32,14 @@ grpc::ServerUnaryReactor* AggregationService::Drain(grpc::CallbackServerContext*
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
   absl::Duration timeout = drain_timeout_;
   if (request->has_deadline()) {
-    timeout = absl::Seconds(request->deadline().seconds()) +
-              absl::Nanoseconds(request->deadline().nanos());
+    timeout = DecodeDuration(request->deadline());
   }
   if (timeout < absl::ZeroDuration()) {
     reactor->Finish(ToGrpcStatus(absl::InvalidArgumentError(
         absl::StrCat("`deadline` = ", absl::FormatDuration(timeout), ", must not be negative"))));
     return reactor;
   }
+  on_drain_();
   dispatcher_->Drain(timeout, [reactor, response](uint32_t unfinished) {
     response->set_unfinished(unfinished);
     reactor->Finish(grpc::Status::OK);

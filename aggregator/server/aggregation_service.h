@@ -2,6 +2,9 @@
 #ifndef TALLY_AGGREGATOR_SERVER_AGGREGATION_SERVICE_H_
 #define TALLY_AGGREGATOR_SERVER_AGGREGATION_SERVICE_H_
 
+#include <functional>
+#include <utility>
+
 #include "absl/time/time.h"
 #include "aggregator/server/dispatcher.h"
 #include "proto/tally/v1/aggregation.grpc.pb.h"
@@ -16,9 +19,11 @@ using AggregationServiceBase =
 
 class AggregationService final : public AggregationServiceBase {
  public:
-  // `dispatcher` must outlive the service.
-  AggregationService(Dispatcher* dispatcher, absl::Duration drain_timeout)
-      : dispatcher_(dispatcher), drain_timeout_(drain_timeout) {}
+  // `dispatcher` must outlive the service. `on_drain` is called when somebody asks for a drain,
+  // before it begins.
+  AggregationService(Dispatcher* dispatcher, absl::Duration drain_timeout,
+                     std::function<void()> on_drain)
+      : dispatcher_(dispatcher), drain_timeout_(drain_timeout), on_drain_(std::move(on_drain)) {}
 
   // The generated base has synchronous forms of the same names; they are never called.
   using AggregationServiceBase::Drain;
@@ -37,6 +42,7 @@ class AggregationService final : public AggregationServiceBase {
  private:
   Dispatcher* const dispatcher_;
   const absl::Duration drain_timeout_;
+  const std::function<void()> on_drain_;
 };
 
 }  // namespace tally

@@ -7,6 +7,7 @@
 #include "aggregator/exchange_task.h"
 #include "aggregator/server/frames.h"
 #include "base/logging.h"
+#include "codecs/duration.h"
 
 namespace tally {
 namespace {
@@ -20,6 +21,7 @@ Dispatcher::Dispatcher(EngineOptions options, const Backend* backend, const Cloc
     : backend_(backend),
       clock_(clock),
       started_at_(clock->Now()),
+      silence_limit_(options.silence_limit),
       engine_(std::move(options)),
       pool_(num_compute_threads),
       ticker_([this] { Tick(); }) {}
@@ -36,18 +38,22 @@ Dispatcher::~Dispatcher() {
 StreamId Dispatcher::AddStream(StreamSink* sink) {
   const MutexLock lock(&mutex_);
   const StreamId stream = next_stream_++;
-  sinks_[stream] = sink;
+  streams_[stream] = {.sink = sink, .deadline = clock_->Now() + silence_limit_};
   return stream;
 }
 
 void Dispatcher::RemoveStream(StreamId stream) {
   const MutexLock lock(&mutex_);
-  sinks_.erase(stream);
-  CarryOut(engine_.HandleClosed(stream, clock_->Now()));
+  streams_.erase(stream);
+  CarryOut(engine_.HandleClosed(stream));
 }
 
 void Dispatcher::Hello(StreamId stream, const v1::Hello& hello) {
   const MutexLock lock(&mutex_);
+  const auto found = streams_.find(stream);
+  if (found != streams_.end() && !found->second.closing) {
+    found->second.deadline = absl::InfiniteFuture();
+  }
   CarryOut(engine_.HandleHello(stream, hello, clock_->Now()));
 }
 
@@ -68,27 +74,27 @@ void Dispatcher::Leave(StreamId stream) {
 
 void Dispatcher::Offence(StreamId stream, const absl::Status& status) {
   const MutexLock lock(&mutex_);
-  CarryOut(engine_.HandleOffence(stream, status, clock_->Now()));
+  CarryOut(engine_.HandleOffence(stream, status));
 }
 
 void Dispatcher::EndOfStream(StreamId stream) {
   const MutexLock lock(&mutex_);
-  CarryOut(engine_.HandleClosed(stream, clock_->Now()));
+  CarryOut(engine_.HandleClosed(stream));
+  CloseSink(stream, absl::OkStatus());
 }
 
 void Dispatcher::Drain(absl::Duration timeout, std::function<void(uint32_t)> done) {
   const MutexLock lock(&mutex_);
-  const absl::Time now = clock_->Now();
-  CarryOut(engine_.StartDraining(now));
+  CarryOut(engine_.StartDraining());
   // The ticking thread ends it, so that `done` never runs inside the caller's own call.
-  drains_.push_back({now + timeout, std::move(done)});
+  drains_.push_back({clock_->Now() + timeout, std::move(done)});
 }
 
 v1::GetStatusResponse Dispatcher::Status(const std::string& job) const {
   const MutexLock lock(&mutex_);
   const absl::Time now = clock_->Now();
   v1::GetStatusResponse status = engine_.Status(job, now);
-  status.mutable_uptime()->set_seconds(absl::ToInt64Seconds(now - started_at_));
+  *status.mutable_uptime() = EncodeDuration(now - started_at_);
   status.set_backend(std::string(backend_->name()));
   return status;
 }
@@ -98,8 +104,8 @@ void Dispatcher::CarryOut(Actions actions) {
     Dispatcher* self;
 
     StreamSink* Find(StreamId stream) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
-      const auto found = self->sinks_.find(stream);
-      return found == self->sinks_.end() ? nullptr : found->second;
+      const auto found = self->streams_.find(stream);
+      return found == self->streams_.end() ? nullptr : found->second.sink;
     }
     void operator()(AcceptStream& accept) const {
       StreamSink* const sink = Find(accept.stream);
@@ -125,11 +131,9 @@ void Dispatcher::CarryOut(Actions actions) {
         if (StreamSink* const sink = Find(stream)) sink->Send(frames);
       }
     }
-    void operator()(const CloseStream& close) const {
-      StreamSink* const sink = Find(close.stream);
-      if (sink == nullptr) return;
+    void operator()(const CloseStream& close) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
       LogWarning(absl::StrCat("closing a stream: ", close.status.ToString()));
-      sink->Close(close.status);
+      self->CloseSink(close.stream, close.status);
     }
     void operator()(Compute& compute) const {
       Dispatcher* const dispatcher = self;
@@ -140,15 +144,42 @@ void Dispatcher::CarryOut(Actions actions) {
   for (Action& action : actions) absl::visit(Carrier{this}, action);
 }
 
+void Dispatcher::CloseSink(StreamId stream, const absl::Status& status) {
+  const auto found = streams_.find(stream);
+  if (found == streams_.end() || found->second.closing) return;
+  found->second.closing = true;
+  found->second.deadline = clock_->Now() + silence_limit_;
+  found->second.sink->Close(status);
+}
+
+void Dispatcher::EnforceDeadlines() {
+  const absl::Time now = clock_->Now();
+  std::vector<StreamId> mute;
+  for (auto& [id, stream] : streams_) {
+    if (now < stream.deadline) continue;
+    if (stream.closing) {
+      stream.deadline = absl::InfiniteFuture();
+      stream.sink->Abort();
+    } else {
+      mute.push_back(id);
+    }
+  }
+  for (const StreamId stream : mute) {
+    CarryOut(engine_.HandleOffence(
+        stream, absl::DeadlineExceededError(absl::StrCat("`hello` did not come, must come within ",
+                                                         absl::FormatDuration(silence_limit_),
+                                                         " of the stream's start"))));
+  }
+}
+
 void Dispatcher::RunTask(const ExchangeTask& task) {
   const absl::StatusOr<ExchangeOutcome> outcome = RunExchange(task, *backend_);
   const MutexLock lock(&mutex_);
-  const absl::Time now = clock_->Now();
   if (outcome.ok()) {
-    CarryOut(engine_.HandleOutcome(*outcome, now));
+    CarryOut(engine_.HandleOutcome(*outcome, clock_->Now()));
   } else {
     LogError(outcome.status().ToString());
-    CarryOut(engine_.HandleComputeFailure(task.job_serial, outcome.status(), now));
+    CarryOut(engine_.HandleComputeFailure(task.job_serial, outcome.status()));
   }
 }
 
@@ -182,6 +213,7 @@ void Dispatcher::Tick() {
       stop_ticking_.WaitFor(&mutex_, kTickInterval);
       if (stopping_) return;
       CarryOut(engine_.HandleTick(clock_->Now()));
+      EnforceDeadlines();
       finished = FinishedDrains();
     }
     for (const std::function<void()>& done : finished) done();

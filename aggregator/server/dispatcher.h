@@ -31,8 +31,11 @@ class StreamSink {
   virtual void Accept(std::shared_ptr<const JobDescription> description,
                       const MemberId& member) = 0;
   virtual void Send(const std::vector<grpc::ByteBuffer>& frames) = 0;
-  // Ends the stream after what is queued: with a Refusal and this status, or OK.
+  // Ends the stream after what is queued: with a Refusal and this status, or OK. Only the first
+  // call counts.
   virtual void Close(const absl::Status& status) = 0;
+  // Ends the stream now: the peer does not take what is queued.
+  virtual void Abort() = 0;
 };
 
 // Thread-safe. Events come from the streams' threads, from the arithmetic's pool and from a ticking
@@ -45,7 +48,8 @@ class Dispatcher {
   // Every stream must have been removed.
   ~Dispatcher();
 
-  // Names a new stream; `sink` must live until RemoveStream.
+  // Names a new stream, which must say Hello within the silence limit; `sink` must live until
+  // RemoveStream.
   StreamId AddStream(StreamSink* sink);
   // The stream is gone; `sink` is not called again.
   void RemoveStream(StreamId stream);
@@ -56,7 +60,7 @@ class Dispatcher {
   void Leave(StreamId stream);
   // The stream broke a rule.
   void Offence(StreamId stream, const absl::Status& status);
-  // No more messages come from the stream.
+  // No more messages come from the stream: it is closed.
   void EndOfStream(StreamId stream);
 
   // Begins no new rounds; calls `done` with the number of exchanges cut off, once every round under
@@ -67,12 +71,21 @@ class Dispatcher {
   const Backend& backend() const { return *backend_; }
 
  private:
+  struct Stream {
+    StreamSink* sink;
+    // When it must have said Hello or, once it is closing, must have ended.
+    absl::Time deadline;
+    bool closing = false;
+  };
   struct PendingDrain {
     absl::Time deadline;
     std::function<void(uint32_t)> done;
   };
 
   void CarryOut(Actions actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void CloseSink(StreamId stream, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Sends away streams that never say Hello, and cuts off those that do not take their last words.
+  void EnforceDeadlines() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunTask(const ExchangeTask& task);
   void Tick();
   // The drains that are over; the caller runs their callbacks without the lock.
@@ -81,13 +94,14 @@ class Dispatcher {
   const Backend* const backend_;
   const Clock* const clock_;
   const absl::Time started_at_;
+  const absl::Duration silence_limit_;
 
   mutable Mutex mutex_;
   CondVar stop_ticking_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   Engine engine_ ABSL_GUARDED_BY(mutex_);
   StreamId next_stream_ ABSL_GUARDED_BY(mutex_) = 1;
-  absl::flat_hash_map<StreamId, StreamSink*> sinks_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<StreamId, Stream> streams_ ABSL_GUARDED_BY(mutex_);
   std::vector<PendingDrain> drains_ ABSL_GUARDED_BY(mutex_);
 
   ThreadPool pool_;

@@ -1,5 +1,7 @@
 #include "aggregator/server/exchange_stream.h"
 
+#include <grpcpp/server_context.h>
+
 #include <string>
 #include <utility>
 
@@ -7,11 +9,12 @@
 #include "aggregator/server/frames.h"
 #include "base/grpc_status.h"
 #include "base/status_macros.h"
+#include "codecs/limits.h"
 
 namespace tally {
 
-ExchangeStream::ExchangeStream(Dispatcher* dispatcher)
-    : dispatcher_(dispatcher), id_(dispatcher->AddStream(this)) {
+ExchangeStream::ExchangeStream(Dispatcher* dispatcher, grpc::CallbackServerContext* context)
+    : dispatcher_(dispatcher), context_(context), id_(dispatcher->AddStream(this)) {
   StartRead(&incoming_);
 }
 
@@ -25,7 +28,6 @@ void ExchangeStream::OnReadDone(bool ok) {
   if (!ok) {
     // The worker has said all it had to say, or the connection is gone.
     dispatcher_->EndOfStream(id_);
-    Close(absl::OkStatus());
     return;
   }
   const absl::Status status = HandleMessage();
@@ -36,6 +38,8 @@ void ExchangeStream::OnReadDone(bool ok) {
   {
     const MutexLock lock(&mutex_);
     if (closing_.has_value()) return;
+    paused_ = outgoing_.size() > kMaxQueuedFrames;
+    if (paused_) return;
   }
   StartRead(&incoming_);
 }
@@ -43,6 +47,10 @@ void ExchangeStream::OnReadDone(bool ok) {
 absl::Status ExchangeStream::HandleMessage() {
   v1::ClientMessage message;
   TALLY_RETURN_IF_ERROR(ParseMessage(&incoming_, &message));
+  if (message.payload().size() > kMaxSliceBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("`payload` has ", message.payload().size(),
+                                                   " bytes, must have at most ", kMaxSliceBytes));
+  }
   if (!greeted_) {
     if (!message.has_hello()) {
       return absl::InvalidArgumentError("`kind` must be `hello` in the first message of a stream");
@@ -78,7 +86,12 @@ absl::Status ExchangeStream::HandleContribution(const v1::ClientMessage& message
   TALLY_ASSIGN_OR_RETURN(
       absl::optional<StagedContribution> contribution,
       reader_->Read(message.contribution(), absl::MakeSpan(piece, message.payload().size())));
-  if (contribution.has_value()) dispatcher_->Contribution(id_, *std::move(contribution));
+  if (contribution.has_value()) {
+    dispatcher_->Contribution(id_, *std::move(contribution));
+  } else {
+    // A worker on a slow link is busy for long with one contribution, not silent.
+    dispatcher_->Heartbeat(id_);
+  }
   return absl::OkStatus();
 }
 
@@ -102,6 +115,8 @@ void ExchangeStream::Close(const absl::Status& status) {
   WriteNext();
 }
 
+void ExchangeStream::Abort() { context_->TryCancel(); }
+
 void ExchangeStream::WriteNext() {
   if (writing_ || finished_) return;
   if (!outgoing_.empty()) {
@@ -114,15 +129,23 @@ void ExchangeStream::WriteNext() {
 }
 
 void ExchangeStream::OnWriteDone(bool ok) {
-  const MutexLock lock(&mutex_);
-  writing_ = false;
-  outgoing_.pop_front();
-  // The peer is gone: what is left cannot be said any more.
-  if (!ok) {
-    outgoing_.clear();
-    if (!closing_.has_value()) closing_ = absl::CancelledError("the worker's connection broke");
+  bool read_on = false;
+  {
+    const MutexLock lock(&mutex_);
+    writing_ = false;
+    outgoing_.pop_front();
+    // The peer is gone: what is left cannot be said any more.
+    if (!ok) {
+      outgoing_.clear();
+      if (!closing_.has_value()) closing_ = absl::CancelledError("the worker's connection broke");
+    }
+    if (paused_ && outgoing_.size() <= kMaxQueuedFrames && !closing_.has_value()) {
+      paused_ = false;
+      read_on = true;
+    }
+    WriteNext();
   }
-  WriteNext();
+  if (read_on) StartRead(&incoming_);
 }
 
 void ExchangeStream::OnDone() {

@@ -6,6 +6,7 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include <algorithm>
 #include <chrono>
 #include <future>
 #include <random>
@@ -13,24 +14,37 @@
 
 #include "absl/strings/str_cat.h"
 #include "aggregator/server/aggregation_service.h"
+#include "base/byte_size.h"
+#include "base/mutex.h"
 #include "base/status_macros.h"
 #include "codecs/limits.h"
 
 namespace tally {
 namespace {
 
-// Large enough for the Hello of any layout; payloads come in slices far below it.
+// Of a Hello (membership.proto); payloads come in slices far below it.
 constexpr int kMaxMessageBytes = 16 << 20;
 constexpr int kKeepaliveMs = 20'000;
 constexpr int kKeepaliveTimeoutMs = 10'000;
 // Clients may ping this often without being sent away.
 constexpr int kMinPingIntervalMs = 5'000;
 constexpr std::chrono::seconds kLastWords(2);
+// A quarter of it lets the transport take the largest message.
+constexpr uint64_t kMinMemoryBytes = 4 * kMaxMessageBytes;
 
 absl::Status Validate(const ServerOptions& options) {
   if (options.name.empty() || options.name.size() > kMaxNameBytes) {
     return absl::InvalidArgumentError(
         absl::StrCat("`name` has ", options.name.size(), " bytes, must have 1 to ", kMaxNameBytes));
+  }
+  if (options.listen.empty()) {
+    return absl::InvalidArgumentError(
+        "`listen` = \"\", must be host:port, where port 0 takes a free one, or unix:/path");
+  }
+  if (options.memory_limit_bytes < kMinMemoryBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("`memory_limit` = ", FormatByteSize(options.memory_limit_bytes),
+                     ", must be at least ", FormatByteSize(kMinMemoryBytes)));
   }
   if (options.window_chunks < 1) {
     return absl::InvalidArgumentError("`window_chunks` = 0, must be at least 1");
@@ -67,9 +81,11 @@ class GrpcServer final : public Server {
       : drain_timeout_(options.drain_timeout),
         dispatcher_(MakeEngineOptions(options, *clock), backend, clock,
                     options.num_compute_threads),
-        service_(&dispatcher_, options.drain_timeout) {}
+        service_(&dispatcher_, options.drain_timeout, [this] { StopServing(); }) {}
 
   ~GrpcServer() override {
+    // Whoever waits in a Drain call gets his answer.
+    dispatcher_.Drain(absl::ZeroDuration(), [](uint32_t) {});
     // Cancels what is left and waits until no reaction runs: the dispatcher outlives all streams.
     if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now());
   }
@@ -96,24 +112,39 @@ class GrpcServer final : public Server {
       return absl::UnavailableError(absl::StrCat(
           "`listen` = \"", options.listen, "\", must be an address that can be listened on here"));
     }
+    const MutexLock lock(&mutex_);
+    health_ = server_->GetHealthCheckService();
+    if (!serving_) health_->SetServingStatus(false);
     return absl::OkStatus();
   }
 
   int port() const override { return port_; }
 
   uint32_t Drain() override {
-    server_->GetHealthCheckService()->SetServingStatus(false);
+    const auto deadline =
+        std::chrono::system_clock::now() + absl::ToChronoMilliseconds(drain_timeout_);
+    StopServing();
     std::promise<uint32_t> unfinished;
     dispatcher_.Drain(drain_timeout_,
                       [&unfinished](uint32_t count) { unfinished.set_value(count); });
     const uint32_t count = unfinished.get_future().get();
-    // The streams' last words are on their way.
-    server_->Shutdown(std::chrono::system_clock::now() + kLastWords);
+    // The last results and words are on their way.
+    server_->Shutdown(std::max(deadline, std::chrono::system_clock::now() + kLastWords));
     return count;
   }
 
  private:
+  // Also by a call that comes in before BuildAndStart has returned.
+  void StopServing() {
+    const MutexLock lock(&mutex_);
+    serving_ = false;
+    if (health_ != nullptr) health_->SetServingStatus(false);
+  }
+
   const absl::Duration drain_timeout_;
+  Mutex mutex_;
+  bool serving_ ABSL_GUARDED_BY(mutex_) = true;
+  grpc::HealthCheckServiceInterface* health_ ABSL_GUARDED_BY(mutex_) = nullptr;
   Dispatcher dispatcher_;
   AggregationService service_;
   std::unique_ptr<grpc::Server> server_;

@@ -18,7 +18,7 @@ struct ServerOptions {
   std::string name;
   // "host:port" or "unix:/path"; port 0 takes a free one.
   std::string listen;
-  // A quarter is the transport's, the rest is admitted to jobs.
+  // A quarter is the transport's, the rest is admitted to jobs. At least 64 MiB.
   uint64_t memory_limit_bytes = uint64_t{2} << 30;
   uint32_t window_chunks = 16;  // at least 1
   int num_compute_threads = 1;  // at least 1

@@ -1,0 +1,128 @@
+#include "aggregator/chunk_history.h"
+
+#include <utility>
+
+#include "aggregator/admission.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace tally {
+namespace {
+
+using ::testing::SizeIs;
+
+v1::ResultHeader GenesisBefore(uint64_t first_round) {
+  v1::ResultHeader header;
+  header.set_run(7);
+  header.set_chunk(3);
+  header.set_round(first_round - 1);
+  header.mutable_genesis()->set_seed(42);
+  *header.add_roster() = EncodeMember({"w-0", 10});
+  *header.add_roster() = EncodeMember({"w-1", 11});
+  return header;
+}
+
+v1::ResultHeader HeaderOf(uint64_t round) {
+  v1::ResultHeader header;
+  header.set_run(7);
+  header.set_chunk(3);
+  header.set_round(round);
+  header.set_participants("\x03");
+  return header;
+}
+
+v1::ResultHeader Parse(const StoredResult& result) {
+  v1::ResultHeader header;
+  EXPECT_TRUE(header.ParseFromString(result.message.header()));
+  return header;
+}
+
+TEST(ChunkHistoryTest, IsEmptyBeforeTheGenesis) {
+  const ChunkHistory history;
+  EXPECT_EQ(history.chain(), 0u);
+  EXPECT_EQ(history.newest(), nullptr);
+  EXPECT_EQ(history.FindResult(0), nullptr);
+  EXPECT_FALSE(history.Contains(0, 0));
+  EXPECT_THAT(history.roster().members(), SizeIs(0));
+}
+
+TEST(ChunkHistoryTest, ChainIsTheDigestOfTheHeaderBytesAsSent) {
+  ChunkHistory history;
+  const auto genesis = history.Append(GenesisBefore(0), nullptr, {});
+  EXPECT_EQ(genesis->chain, ChainOf(genesis->message.header()));
+  EXPECT_EQ(Parse(*genesis).prev_chain(), 0u);
+  const auto first = history.Append(HeaderOf(0), nullptr, {});
+  EXPECT_EQ(Parse(*first).prev_chain(), genesis->chain);
+  EXPECT_EQ(first->chain, ChainOf(first->message.header()));
+  EXPECT_EQ(history.chain(), first->chain);
+}
+
+TEST(ChunkHistoryTest, TheGenesisBringsTheRosterAndLaterHeadersItsEpoch) {
+  ChunkHistory history;
+  history.Append(GenesisBefore(5), nullptr, {});
+  EXPECT_THAT(history.roster().members(),
+              testing::ElementsAre(MemberId{"w-0", 10}, MemberId{"w-1", 11}));
+  const auto next = history.Append(HeaderOf(5), nullptr, {});
+  EXPECT_EQ(Parse(*next).epoch(), history.roster().epoch());
+  EXPECT_THAT(Parse(*next).roster(), SizeIs(0));
+}
+
+TEST(ChunkHistoryTest, AStoredResultSaysAllButTheSlice) {
+  ChunkHistory history;
+  history.Append(GenesisBefore(0), nullptr, {});
+  v1::Advice advice;
+  advice.set_wait_us(17);
+  const auto payload = std::make_shared<const Buffer>(8);
+  const auto result = history.Append(HeaderOf(0), payload, advice);
+  EXPECT_EQ(result->round, 0u);
+  EXPECT_EQ(result->payload, payload);
+  EXPECT_EQ(result->message.chunk(), 3u);
+  EXPECT_EQ(result->message.round(), 0u);
+  EXPECT_EQ(result->message.advice().wait_us(), 17u);
+  EXPECT_FALSE(result->message.has_slice());
+}
+
+TEST(ChunkHistoryTest, KeepsTheLastResultsOnly) {
+  ChunkHistory history;
+  history.Append(GenesisBefore(0), nullptr, {});
+  for (uint64_t round = 0; round < 5; ++round) {
+    const auto result = history.Append(HeaderOf(round), nullptr, {});
+    EXPECT_EQ(history.newest(), result);
+    EXPECT_EQ(history.FindResult(round), result);
+  }
+  static_assert(kKeptResults == 2);
+  EXPECT_NE(history.FindResult(3), nullptr);
+  EXPECT_EQ(history.FindResult(2), nullptr);
+}
+
+TEST(ChunkHistoryTest, KnowsItsOwnEntriesByRoundAndChain) {
+  ChunkHistory history;
+  const auto genesis = history.Append(GenesisBefore(0), nullptr, {});
+  const auto first = history.Append(HeaderOf(0), nullptr, {});
+  EXPECT_TRUE(history.Contains(genesis->round, genesis->chain));
+  EXPECT_TRUE(history.Contains(0, first->chain));
+  EXPECT_FALSE(history.Contains(0, genesis->chain));
+  EXPECT_FALSE(history.Contains(1, first->chain));
+}
+
+TEST(ChunkHistoryTest, ForgetsHeadersPastTheLimit) {
+  ChunkHistory history;
+  const auto genesis = history.Append(GenesisBefore(0), nullptr, {});
+  for (uint64_t round = 0; round + 1 < kKeptHeaders; ++round) {
+    history.Append(HeaderOf(round), nullptr, {});
+  }
+  EXPECT_TRUE(history.Contains(genesis->round, genesis->chain));
+  history.Append(HeaderOf(kKeptHeaders - 1), nullptr, {});
+  EXPECT_FALSE(history.Contains(genesis->round, genesis->chain));
+}
+
+TEST(ChunkHistoryDeathTest, AHeaderThatContradictsTheRosterIsOurBug) {
+  ChunkHistory history;
+  history.Append(GenesisBefore(0), nullptr, {});
+  v1::ResultHeader header = HeaderOf(0);
+  *header.add_evicted() = EncodeMember({"w-9", 1});
+  EXPECT_DEATH(history.Append(std::move(header), nullptr, {}), "evicted");
+}
+
+}  // namespace
+}  // namespace tally

@@ -1,0 +1,36 @@
+// A result that agrees with itself, whatever the history says.
+#ifndef TALLY_CLIENT_CHECKED_RESULT_H_
+#define TALLY_CLIENT_CHECKED_RESULT_H_
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "absl/types/optional.h"
+#include "base/buffer.h"
+#include "codecs/exchange.h"
+#include "codecs/layout.h"
+#include "kernels/backend.h"
+#include "proto/tally/v1/exchange.pb.h"
+
+namespace tally {
+
+struct CheckedResult {
+  v1::ResultHeader header;
+  // The running digest after this entry, taken over the header's bytes as they arrived.
+  uint64_t chain = 0;
+  // Unset in a genesis, and if nobody took part.
+  absl::optional<Exchange> exchange;
+  SharedBuffer payload;
+};
+
+// Checks everything about a result that needs no knowledge of the run: header against message,
+// payload against header (size and digest) and against the rules of its exchange. It reads the
+// whole payload: not for a place where others wait. Returns DATA_LOSS, naming chunk, round, field,
+// value and rule, if something contradicts; UNIMPLEMENTED if this build does not know the
+// exchange's kind.
+absl::StatusOr<CheckedResult> CheckResult(const v1::Result& result, SharedBuffer payload,
+                                          const Layout& layout, const Backend& backend);
+
+}  // namespace tally
+
+#endif  // TALLY_CLIENT_CHECKED_RESULT_H_

@@ -1,0 +1,129 @@
+#include "client/chunk_history.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "base/status_macros.h"
+
+namespace tally {
+namespace {
+
+// Chains and digests as people compare them.
+std::string HexName(uint64_t digest) { return absl::StrCat(absl::Hex(digest, absl::kZeroPad16)); }
+
+bool Contains(absl::Span<const MemberId> members, const MemberId& member) {
+  for (const MemberId& candidate : members) {
+    if (candidate == member) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+v1::Entry ChunkHistory::Head() const {
+  v1::Entry head;
+  head.set_round(head_round_);
+  head.set_chain(chain_);
+  head.set_epoch(roster_.epoch());
+  return head;
+}
+
+absl::Status ChunkHistory::Contradiction(const v1::ResultHeader& header,
+                                         absl::string_view what) const {
+  const std::string place =
+      header.has_genesis() ? std::string("genesis") : absl::StrCat("round ", header.round());
+  return absl::DataLossError(absl::StrCat("chunk ", chunk_, ", ", place, ": ", what));
+}
+
+absl::Status ChunkHistory::CheckGenesis(const v1::ResultHeader& header) const {
+  const v1::Genesis& expected = identity_->genesis;
+  const v1::Genesis& actual = header.genesis();
+  const struct {
+    absl::string_view field;
+    uint64_t actual;
+    uint64_t expected;
+  } rules[] = {
+      {"genesis.seed", actual.seed(), expected.seed()},
+      {"genesis.layout_digest", actual.layout_digest(), expected.layout_digest()},
+      {"genesis.settings_digest", actual.settings_digest(), expected.settings_digest()},
+      {"genesis.initial_state_digest", actual.initial_state_digest(),
+       expected.initial_state_digest()},
+      {"prev_chain", header.prev_chain(), 0},
+  };
+  for (const auto& rule : rules) {
+    if (rule.actual == rule.expected) continue;
+    return Contradiction(header, absl::StrCat("`", rule.field, "` = ", HexName(rule.actual),
+                                              ", must be ", HexName(rule.expected)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ChunkHistory::CheckPlace(const CheckedResult& result, uint64_t index) const {
+  const v1::ResultHeader& header = result.header;
+  if (header.run() != identity_->run) {
+    return Contradiction(header,
+                         absl::StrCat("`run` = ", header.run(), ", must be ", identity_->run));
+  }
+  if (header.has_genesis() != (index == 0)) {
+    return Contradiction(header, absl::StrCat("`genesis` is ", index == 0 ? "unset" : "set",
+                                              ", must be set in the chunk's first entry alone"));
+  }
+  if (!begun_) {
+    if (index == 0) return CheckGenesis(header);
+    return Contradiction(header, absl::StrCat("`prev_chain` = ", HexName(header.prev_chain()),
+                                              " comes before the genesis, chain ", HexName(0)));
+  }
+  const uint64_t head = IndexOf(head_round_);
+  if (index == head && result.chain != chain_) {
+    return Contradiction(header,
+                         absl::StrCat("a second result, chain ", HexName(result.chain),
+                                      ", must be the first one's, chain ", HexName(chain_)));
+  }
+  if (index > head + 1) {
+    return Contradiction(
+        header, absl::StrCat("comes from the future, `prev_chain` = ", HexName(header.prev_chain()),
+                             ", must follow round ", head_round_, ", chain ", HexName(chain_)));
+  }
+  if (index == head + 1 && header.prev_chain() != chain_) {
+    return Contradiction(header,
+                         absl::StrCat("`prev_chain` = ", HexName(header.prev_chain()), ", must be ",
+                                      HexName(chain_), ", this worker's history of the chunk"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ChunkHistory::Applied> ChunkHistory::Apply(const CheckedResult& result) {
+  const v1::ResultHeader& header = result.header;
+  const uint64_t index = IndexOf(header.round());
+  TALLY_RETURN_IF_ERROR(CheckPlace(result, index));
+  Applied applied;
+  if (begun_ && index <= IndexOf(head_round_)) {
+    applied.duplicate = true;
+    return applied;
+  }
+  if (index > 0) {
+    const absl::StatusOr<std::vector<MemberId>> participants =
+        roster_.Participants(header.participants());
+    if (!participants.ok()) return Contradiction(header, participants.status().message());
+    applied.num_participants = static_cast<uint32_t>(participants->size());
+    applied.counted = Contains(*participants, identity_->member);
+  }
+  absl::StatusOr<Roster> next = roster_.After(header);
+  if (!next.ok()) return Contradiction(header, next.status().message());
+  applied.member = Contains(next->members(), identity_->member);
+  if (index == 0 && !applied.member) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("chunk ", chunk_, ", genesis: the run has started without worker `",
+                     identity_->member.worker, "`, incarnation ", identity_->member.incarnation));
+  }
+  begun_ = true;
+  head_round_ = header.round();
+  chain_ = result.chain;
+  roster_ = *std::move(next);
+  return applied;
+}
+
+}  // namespace tally

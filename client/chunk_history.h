@@ -1,0 +1,77 @@
+// A worker's end of one chunk's history.
+#ifndef TALLY_CLIENT_CHUNK_HISTORY_H_
+#define TALLY_CLIENT_CHUNK_HISTORY_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "client/checked_result.h"
+#include "codecs/roster.h"
+#include "proto/tally/v1/exchange.pb.h"
+
+namespace tally {
+
+// What every first entry of the run must say.
+struct RunIdentity {
+  uint64_t run = 0;
+  uint64_t first_round = 0;
+  v1::Genesis genesis;
+  // This worker.
+  MemberId member;
+};
+
+// Where a worker stands in a chunk's history: the last entry it has applied, the chain up to it and
+// the roster that follows it. Moves only on headers that continue exactly this history. Not
+// thread-safe.
+class ChunkHistory {
+ public:
+  // What an entry meant to this worker.
+  struct Applied {
+    // It had been applied before: nothing has changed.
+    bool duplicate = false;
+    // It names this worker and incarnation among the participants.
+    bool counted = false;
+    uint32_t num_participants = 0;
+    // The worker is in the roster of the next exchange.
+    bool member = false;
+  };
+
+  // `identity` outlives this.
+  ChunkHistory(uint32_t chunk, const RunIdentity* identity) : chunk_(chunk), identity_(identity) {}
+
+  // Applies the next entry.
+  // Returns DATA_LOSS, naming chunk, round and both chains, if the entry does not follow the last
+  // one: another previous chain, another entry in the same place, or one from the future; likewise
+  // if a genesis is not this run's, or the roster does not follow. Returns FAILED_PRECONDITION if
+  // the run has begun without this worker. On error nothing has changed.
+  absl::StatusOr<Applied> Apply(const CheckedResult& result);
+
+  // True once the genesis is applied.
+  bool begun() const { return begun_; }
+  // True if the result of `round` (first_round or later) is applied.
+  bool HasResult(uint64_t round) const { return begun_ && IndexOf(head_round_) >= IndexOf(round); }
+  // The rest only once begun.
+  uint64_t chain() const { return chain_; }
+  const Roster& roster() const { return roster_; }
+  v1::Entry Head() const;
+
+ private:
+  // Position in the history: 0 is the genesis, whose round is the first one minus one, modulo 2^64.
+  uint64_t IndexOf(uint64_t round) const { return round - identity_->first_round + 1; }
+
+  absl::Status CheckPlace(const CheckedResult& result, uint64_t index) const;
+  absl::Status CheckGenesis(const v1::ResultHeader& header) const;
+  absl::Status Contradiction(const v1::ResultHeader& header, absl::string_view what) const;
+
+  const uint32_t chunk_;
+  const RunIdentity* const identity_;
+  bool begun_ = false;
+  uint64_t head_round_ = 0;
+  uint64_t chain_ = 0;
+  Roster roster_;
+};
+
+}  // namespace tally
+
+#endif  // TALLY_CLIENT_CHUNK_HISTORY_H_

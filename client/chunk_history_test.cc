@@ -1,0 +1,171 @@
+#include "client/chunk_history.h"
+
+#include <functional>
+#include <string>
+
+#include "client/session_test_support.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/util/status_matchers.h"
+
+namespace tally {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+class ChunkHistoryTest : public testing::Test {
+ protected:
+  ChunkHistoryTest() {
+    identity_.run = options_.run;
+    identity_.first_round = options_.first_round;
+    identity_.genesis = maker_.GenesisOf(0).genesis();
+    identity_.member = Self();
+  }
+
+  CheckedResult Next(const std::vector<MemberId>& participants = {Self(), Other()}) {
+    return maker_.Checked(maker_.NextOf(0, {DenseExchange{}}, participants));
+  }
+
+  const ClientOptions options_ = OptionsOf(1, 1);
+  ResultMaker maker_{options_};
+  RunIdentity identity_;
+  ChunkHistory history_{0, &identity_};
+};
+
+TEST_F(ChunkHistoryTest, AppliesOneEntryAfterTheOther) {
+  EXPECT_FALSE(history_.begun());
+  EXPECT_FALSE(history_.HasResult(0));
+  ASSERT_THAT(history_.Apply(maker_.Checked(maker_.GenesisOf(0))), IsOk());
+  EXPECT_TRUE(history_.begun());
+  EXPECT_FALSE(history_.HasResult(0));
+  EXPECT_EQ(history_.roster().size(), 2u);
+  const CheckedResult next = Next();
+  const absl::StatusOr<ChunkHistory::Applied> applied = history_.Apply(next);
+  ASSERT_THAT(applied, IsOk());
+  EXPECT_TRUE(applied->counted);
+  EXPECT_TRUE(applied->member);
+  EXPECT_EQ(applied->num_participants, 2u);
+  EXPECT_TRUE(history_.HasResult(0));
+  EXPECT_FALSE(history_.HasResult(1));
+  EXPECT_EQ(history_.chain(), next.chain);
+  EXPECT_EQ(history_.Head().round(), 0u);
+}
+
+TEST_F(ChunkHistoryTest, CountsOnlyThisIncarnation) {
+  MemberId former = Self();
+  former.incarnation = 10;
+  identity_.member = former;
+  ChunkHistory history(0, &identity_);
+  EXPECT_THAT(history.Apply(maker_.Checked(maker_.GenesisOf(0))),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("has started without worker `w-1`, incarnation 10")));
+  EXPECT_FALSE(history.begun());
+}
+
+TEST_F(ChunkHistoryTest, OldEntriesAreDuplicates) {
+  const CheckedResult genesis = maker_.Checked(maker_.GenesisOf(0));
+  ASSERT_THAT(history_.Apply(genesis), IsOk());
+  const CheckedResult first = Next();
+  ASSERT_THAT(history_.Apply(first), IsOk());
+  for (const CheckedResult* again : {&genesis, &first}) {
+    const absl::StatusOr<ChunkHistory::Applied> applied = history_.Apply(*again);
+    ASSERT_THAT(applied, IsOk());
+    EXPECT_TRUE(applied->duplicate);
+  }
+  EXPECT_EQ(history_.chain(), first.chain);
+}
+
+TEST_F(ChunkHistoryTest, RefusesGenesisOfAnotherRun) {
+  const struct {
+    std::string words;
+    std::function<void(v1::ResultHeader&)> spoil;
+  } rows[] = {
+      {"`run` = 8, must be 7", [](auto& h) { h.set_run(8); }},
+      {"`genesis` is unset", [](auto& h) { h.clear_genesis(); }},
+      {"`genesis.seed` = 0000000000000001, must be 000000000000004d",
+       [](auto& h) { h.mutable_genesis()->set_seed(1); }},
+      {"`genesis.layout_digest` = ", [](auto& h) { h.mutable_genesis()->set_layout_digest(1); }},
+      {"`genesis.settings_digest` = ",
+       [](auto& h) { h.mutable_genesis()->set_settings_digest(1); }},
+      {"`genesis.initial_state_digest` = ",
+       [](auto& h) { h.mutable_genesis()->set_initial_state_digest(1); }},
+      {"`prev_chain` = 0000000000000001, must be 0000000000000000",
+       [](auto& h) { h.set_prev_chain(1); }},
+      {"`genesis` is set", [](auto& h) { h.set_round(5); }},
+      {"roster", [](auto& h) { h.clear_roster(); }},
+      {"roster[1]", [](auto& h) { h.mutable_roster()->SwapElements(0, 1); }},
+  };
+  for (const auto& row : rows) {
+    SCOPED_TRACE(row.words);
+    v1::ResultHeader header = maker_.GenesisOf(0);
+    row.spoil(header);
+    ChunkHistory history(0, &identity_);
+    EXPECT_THAT(history.Apply(maker_.Checked(header)),
+                StatusIs(absl::StatusCode::kDataLoss, HasSubstr(row.words)));
+    EXPECT_FALSE(history.begun());
+  }
+}
+
+TEST_F(ChunkHistoryTest, RefusesAnEntryBeforeGenesis) {
+  ResultMaker maker(options_);
+  maker.Checked(maker.GenesisOf(0));
+  EXPECT_THAT(history_.Apply(maker.Checked(maker.NextOf(0, {DenseExchange{}}))),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("before the genesis")));
+}
+
+TEST_F(ChunkHistoryTest, RefusesASecondEntryInTheSamePlace) {
+  ASSERT_THAT(history_.Apply(maker_.Checked(maker_.GenesisOf(0))), IsOk());
+  ResultMaker other = maker_;
+  ASSERT_THAT(history_.Apply(Next()), IsOk());
+  EXPECT_THAT(history_.Apply(other.Checked(other.NextOf(0, {DenseExchange{}}, {Other()}))),
+              StatusIs(absl::StatusCode::kDataLoss,
+                       AllOf(HasSubstr("chunk 0, round 0: a second result, chain "),
+                             HasSubstr("must be the first one's, chain "))));
+}
+
+TEST_F(ChunkHistoryTest, RefusesAnEntryFromTheFuture) {
+  ASSERT_THAT(history_.Apply(maker_.Checked(maker_.GenesisOf(0))), IsOk());
+  Next();
+  EXPECT_THAT(history_.Apply(Next()),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("chunk 0, round 1: comes from")));
+}
+
+TEST_F(ChunkHistoryTest, RefusesAnEntryOfAnotherHistory) {
+  ASSERT_THAT(history_.Apply(maker_.Checked(maker_.GenesisOf(0))), IsOk());
+  v1::ResultHeader header = maker_.NextOf(0, {DenseExchange{}});
+  header.set_prev_chain(0xabc);
+  EXPECT_THAT(history_.Apply(maker_.Checked(header)),
+              StatusIs(absl::StatusCode::kDataLoss,
+                       HasSubstr("round 0: `prev_chain` = 0000000000000abc, must be ")));
+}
+
+TEST_F(ChunkHistoryTest, RefusesRosterAndParticipantsThatDoNotFollow) {
+  ASSERT_THAT(history_.Apply(maker_.Checked(maker_.GenesisOf(0))), IsOk());
+  v1::ResultHeader epoch = maker_.NextOf(0, {DenseExchange{}});
+  epoch.set_epoch(9);
+  v1::ResultHeader participants = maker_.NextOf(0, {DenseExchange{}});
+  participants.set_participants("\x07");
+  for (const v1::ResultHeader& header : {epoch, participants}) {
+    ResultMaker maker = maker_;
+    EXPECT_THAT(history_.Apply(maker.Checked(header)),
+                StatusIs(absl::StatusCode::kDataLoss, HasSubstr("chunk 0, round 0: `header.")));
+  }
+}
+
+TEST_F(ChunkHistoryTest, FollowsTheRosterOfTheHeaders) {
+  ASSERT_THAT(history_.Apply(maker_.Checked(maker_.GenesisOf(0))), IsOk());
+  v1::ResultHeader header = maker_.NextOf(0, {DenseExchange{}});
+  *header.add_left()->mutable_member() = EncodeMember(Other());
+  *header.add_roster() = EncodeMember(Self());
+  header.set_epoch(2);
+  ASSERT_THAT(history_.Apply(maker_.Checked(header)), IsOk());
+  EXPECT_EQ(history_.roster().size(), 1u);
+  EXPECT_EQ(history_.Head().epoch(), 2u);
+  const absl::StatusOr<ChunkHistory::Applied> applied = history_.Apply(Next({Self()}));
+  ASSERT_THAT(applied, IsOk());
+  EXPECT_EQ(applied->num_participants, 1u);
+}
+
+}  // namespace
+}  // namespace tally

@@ -1,0 +1,57 @@
+// The worker's side of Tally: joins a run and takes part in its rounds.
+#ifndef TALLY_CLIENT_CLIENT_H_
+#define TALLY_CLIENT_CLIENT_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "client/client_options.h"
+#include "client/exchanger.h"
+
+namespace tally {
+
+// Traffic and waits since Connect. Byte counts are those of messages, headers included, before
+// HTTP/2 framing.
+struct ClientStatistics {
+  uint64_t rounds = 0;
+  uint64_t contribution_bytes = 0;
+  uint64_t result_bytes = 0;
+  uint64_t other_bytes_sent = 0;
+  uint64_t other_bytes_received = 0;
+  uint64_t reconnects = 0;
+  // Contributions that a result's header did not name.
+  uint64_t missed_contributions = 0;
+  // Time spent inside NextResult.
+  absl::Duration result_wait = absl::ZeroDuration();
+};
+
+// A worker in a run. Thread rules and round calls: Exchanger. Owns its connections and threads; the
+// destructor closes them without taking leave, as a crash would.
+class Client : public Exchanger {
+ public:
+  // Connects to all aggregators and waits until the run has started: all expected workers are
+  // there. Returns INVALID_ARGUMENT, naming the field, if an option breaks its rule or an
+  // aggregator refuses one; DEADLINE_EXCEEDED if it is not started within start_timeout: the
+  // message names the aggregator that cannot be reached (with the transport's words), or how many
+  // workers are still missing.
+  static absl::StatusOr<std::unique_ptr<Client>> Connect(ClientOptions options);
+
+  // Ends this worker's part in the run, after the last result of a round: tells the aggregators and
+  // closes the streams. The run ends when every worker has left. Returns FAILED_PRECONDITION while
+  // results are outstanding.
+  virtual absl::Status Leave() = 0;
+
+  virtual ClientStatistics statistics() const = 0;
+
+  // Why the open round waits, for people; empty if it does not: "round 812, chunk 3 at `agg-1`:
+  // waiting for worker `w-5` for 4.2 s; 7 of 8 arrived".
+  virtual std::string waiting_for() const = 0;
+};
+
+}  // namespace tally
+
+#endif  // TALLY_CLIENT_CLIENT_H_

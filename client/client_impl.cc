@@ -1,0 +1,346 @@
+#include "client/client_impl.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "absl/types/variant.h"
+#include "base/digest.h"
+#include "base/mutex.h"
+#include "base/status_macros.h"
+#include "client/checked_result.h"
+#include "client/outbound_frame.h"
+#include "client/result_reader.h"
+#include "client/session.h"
+
+namespace tally {
+namespace {
+
+// Bounds of the pause between two ticks while something is waited for; the session's own times
+// count in between.
+constexpr absl::Duration kShortestPause = absl::Milliseconds(1);
+constexpr absl::Duration kLongestPause = absl::Milliseconds(100);
+constexpr absl::Duration kLongestIdlePause = absl::Seconds(1);
+
+// The members fall into three groups. Constant: options, layout, clock, back end. Everybody's,
+// under the lock: session, results, statistics. A stream's own: its reader, used by one event after
+// the other. Payloads are read (digest, validation) outside the lock, by the thread that brings
+// them.
+//
+// What the session wants sent goes into outbox_ and from there to the transport without the lock,
+// by one thread at a time, so that the order stays and the transport may call back from inside.
+class ClientImpl final : public Client, private Transport::Events {
+ public:
+  ClientImpl(ClientOptions options, std::unique_ptr<Transport> transport,
+             std::shared_ptr<const Clock> clock, const Backend* backend)
+      : layout_(*options.layout),
+        clock_(std::move(clock)),
+        backend_(*backend),
+        transport_(std::move(transport)),
+        session_(options, MemberOf(options, clock_->Now()), clock_->Now()) {
+    for (size_t i = 0; i < options.aggregators.size(); ++i) readers_.emplace_back(&layout_);
+    transport_->Start(this);
+    timer_ = std::thread([this] { RunTimer(); });
+  }
+
+  ~ClientImpl() override {
+    {
+      MutexLock lock(&mutex_);
+      stopping_ = true;
+      timer_wakes_.NotifyAll();
+    }
+    timer_.join();
+    transport_->Shutdown();
+  }
+
+  absl::Status AwaitStart() {
+    MutexLock lock(&mutex_);
+    while (session_.failure().ok() && !session_.started()) changed_.Wait(&mutex_);
+    return session_.failure();
+  }
+
+  const Layout& layout() const override { return layout_; }
+
+  uint64_t next_round() const override {
+    MutexLock lock(&mutex_);
+    return session_.next_round();
+  }
+
+  absl::Status StartRound() override {
+    MutexLock lock(&mutex_);
+    TALLY_RETURN_IF_ERROR(session_.failure());
+    TALLY_RETURN_IF_ERROR(CheckAllTaken());
+    const absl::Status status = session_.StartRound(clock_->Now());
+    CarryOut();
+    return status;
+  }
+
+  absl::Status Contribute(uint32_t chunk, const Exchange& exchange, Buffer payload) override {
+    TALLY_ASSIGN_OR_RETURN(v1::Contribution contribution, Describe(chunk, exchange));
+    TALLY_RETURN_IF_ERROR(
+        ValidatePayload(exchange, layout_, chunk, std::as_const(payload).bytes(), backend_));
+    contribution.set_payload_digest(Digest64(std::as_const(payload).bytes()));
+    return Contribute(chunk, std::move(contribution),
+                      std::make_shared<const Buffer>(std::move(payload)));
+  }
+
+  absl::Status Abstain(uint32_t chunk, const Exchange& exchange) override {
+    TALLY_ASSIGN_OR_RETURN(v1::Contribution contribution, Describe(chunk, exchange));
+    contribution.set_abstain(true);
+    contribution.set_payload_digest(Digest64(absl::string_view()));
+    return Contribute(chunk, std::move(contribution), nullptr);
+  }
+
+  absl::StatusOr<ChunkResult> NextResult() override {
+    const absl::Time begin = clock_->Now();
+    MutexLock lock(&mutex_);
+    while (session_.failure().ok() && results_.empty()) {
+      if (!session_.awaits_result()) return NothingAwaitedError();
+      changed_.Wait(&mutex_);
+    }
+    statistics_.result_wait += clock_->Now() - begin;
+    TALLY_RETURN_IF_ERROR(session_.failure());
+    return TakeResult();
+  }
+
+  absl::StatusOr<absl::optional<ChunkResult>> PollResult() override {
+    MutexLock lock(&mutex_);
+    TALLY_RETURN_IF_ERROR(session_.failure());
+    if (!results_.empty()) return absl::make_optional(TakeResult());
+    if (session_.missing_results() == 0) return NothingAwaitedError();
+    return absl::optional<ChunkResult>();
+  }
+
+  absl::Status Leave() override {
+    MutexLock lock(&mutex_);
+    TALLY_RETURN_IF_ERROR(session_.failure());
+    TALLY_RETURN_IF_ERROR(CheckAllTaken());
+    TALLY_RETURN_IF_ERROR(session_.Leave(clock_->Now()));
+    CarryOut();
+    while (session_.failure().ok()) changed_.Wait(&mutex_);
+    return left_ ? absl::OkStatus() : session_.failure();
+  }
+
+  ClientStatistics statistics() const override {
+    MutexLock lock(&mutex_);
+    ClientStatistics statistics = statistics_;
+    const Session::Counters counters = session_.counters();
+    statistics.contribution_bytes = contribution_bytes_sent_;
+    statistics.other_bytes_sent = other_bytes_sent_;
+    statistics.rounds = counters.rounds;
+    statistics.reconnects = counters.reconnects;
+    statistics.missed_contributions = counters.missed_contributions;
+    return statistics;
+  }
+
+  std::string waiting_for() const override {
+    MutexLock lock(&mutex_);
+    return session_.WaitingFor(clock_->Now());
+  }
+
+ private:
+  static MemberId MemberOf(const ClientOptions& options, absl::Time entry) {
+    return {options.worker, static_cast<uint64_t>(std::max<int64_t>(1, absl::ToUnixMicros(entry)))};
+  }
+
+  // What both kinds of contribution say.
+  absl::StatusOr<v1::Contribution> Describe(uint32_t chunk, const Exchange& exchange) const {
+    if (chunk >= layout_.chunks().size()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("`chunk` = ", chunk, ", must be less than ", layout_.chunks().size()));
+    }
+    v1::Contribution contribution;
+    *contribution.mutable_exchange() = EncodeExchange(exchange);
+    TALLY_RETURN_IF_ERROR(DecodeExchange(contribution.exchange(), layout_, chunk).status());
+    return contribution;
+  }
+
+  absl::Status Contribute(uint32_t chunk, v1::Contribution contribution, SharedBuffer payload) {
+    MutexLock lock(&mutex_);
+    const absl::Status status =
+        session_.Contribute(chunk, std::move(contribution), std::move(payload), clock_->Now());
+    CarryOut();
+    return status;
+  }
+
+  absl::Status CheckAllTaken() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (results_.empty()) return absl::OkStatus();
+    return absl::FailedPreconditionError(
+        absl::StrCat("round ", results_.front().round, " is not over: ", results_.size(),
+                     " results have come and wait for NextResult"));
+  }
+
+  absl::Status NothingAwaitedError() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return absl::FailedPreconditionError(
+        session_.missing_results() == 0
+            ? "no result is outstanding: no round is open, or all of its results were taken"
+            : "no result is outstanding: what comes next waits for a chunk, first in the window, "
+              "that has not contributed");
+  }
+
+  ChunkResult TakeResult() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    ChunkResult result = std::move(results_.front());
+    results_.pop_front();
+    return result;
+  }
+
+  void OnMessage(size_t aggregator, v1::ServerMessage message) override {
+    const uint64_t num_bytes = message.ByteSizeLong();
+    if (!message.has_result()) {
+      MutexLock lock(&mutex_);
+      statistics_.other_bytes_received += num_bytes;
+      TakeMessage(aggregator, message);
+      return CarryOut();
+    }
+    absl::StatusOr<absl::optional<CheckedResult>> result = ReadResult(aggregator, &message);
+    MutexLock lock(&mutex_);
+    statistics_.result_bytes += num_bytes;
+    if (!result.ok()) {
+      session_.OnBadMessage(aggregator, result.status());
+    } else if (result->has_value()) {
+      session_.OnResult(aggregator, **std::move(result), clock_->Now());
+    }
+    CarryOut();
+  }
+
+  void OnClosed(size_t aggregator, const absl::Status& status) override {
+    readers_[aggregator] = ResultReader(&layout_);
+    MutexLock lock(&mutex_);
+    session_.OnStreamLost(aggregator, status, clock_->Now());
+    CarryOut();
+  }
+
+  void TakeMessage(size_t aggregator, const v1::ServerMessage& message)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    switch (message.kind_case()) {
+      case v1::ServerMessage::kWelcome:
+        return session_.OnWelcome(aggregator, message.welcome(), clock_->Now());
+      case v1::ServerMessage::kNotice:
+        return session_.OnNotice(aggregator, message.notice());
+      case v1::ServerMessage::kRefusal:
+        return session_.OnRefusal(aggregator, message.refusal());
+      default:
+        return session_.OnBadMessage(
+            aggregator, absl::UnimplementedError(
+                            absl::StrCat("`kind` = ", static_cast<int>(message.kind_case()),
+                                         ", must be a kind of message that this build knows")));
+    }
+  }
+
+  absl::StatusOr<absl::optional<CheckedResult>> ReadResult(size_t aggregator,
+                                                           v1::ServerMessage* message) {
+    TALLY_ASSIGN_OR_RETURN(
+        absl::optional<ReceivedResult> received,
+        readers_[aggregator].Take(std::move(*message->mutable_result()), message->payload()));
+    if (!received.has_value()) return absl::optional<CheckedResult>();
+    TALLY_ASSIGN_OR_RETURN(
+        CheckedResult checked,
+        CheckResult(received->message, std::move(received->payload), layout_, backend_));
+    return absl::make_optional(std::move(checked));
+  }
+
+  // Does what the session asks for. Lets go of the lock in between, so no caller may go on from
+  // what it knew before.
+  void CarryOut() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    for (SessionAction& action : session_.TakeActions()) {
+      if (DeliverResult* delivered = absl::get_if<DeliverResult>(&action)) {
+        results_.push_back(std::move(delivered->result));
+      } else if (absl::holds_alternative<RunLeft>(action)) {
+        left_ = true;
+      } else {
+        outbox_.push_back(std::move(action));
+      }
+    }
+    changed_.NotifyAll();
+    if (session_.NextTick() < timer_wakes_at_) timer_wakes_.NotifyAll();
+    if (emptying_outbox_) return;
+    emptying_outbox_ = true;
+    while (!outbox_.empty()) {
+      SessionAction action = std::move(outbox_.front());
+      outbox_.pop_front();
+      mutex_.Unlock();
+      Perform(action);
+      mutex_.Lock();
+    }
+    emptying_outbox_ = false;
+  }
+
+  // Hands an action to the transport. Bytes are counted before they go: no result is there before
+  // its contribution is in the statistics.
+  void Perform(const SessionAction& action) ABSL_LOCKS_EXCLUDED(mutex_) {
+    if (const auto* open = absl::get_if<OpenStream>(&action)) {
+      transport_->Open(open->aggregator);
+    } else if (const auto* close = absl::get_if<CloseSending>(&action)) {
+      transport_->CloseSending(close->aggregator);
+    } else if (const auto* send = absl::get_if<SendMessage>(&action)) {
+      std::atomic<uint64_t>& bytes_sent =
+          send->message.has_contribution() ? contribution_bytes_sent_ : other_bytes_sent_;
+      for (OutboundFrame& frame : CutIntoFrames(send->message, send->payload)) {
+        bytes_sent += frame.num_bytes();
+        transport_->Send(send->aggregator, std::move(frame));
+      }
+    }
+  }
+
+  void RunTimer() {
+    MutexLock lock(&mutex_);
+    while (!stopping_) {
+      session_.Tick(clock_->Now());
+      CarryOut();
+      if (stopping_) return;
+      const absl::Time now = clock_->Now();
+      const bool idle = session_.started() && !session_.awaits_result();
+      const absl::Duration pause = std::clamp(session_.NextTick() - now, kShortestPause,
+                                              idle ? kLongestIdlePause : kLongestPause);
+      timer_wakes_at_ = now + pause;
+      timer_wakes_.WaitFor(&mutex_, pause);
+    }
+  }
+
+  const Layout layout_;
+  const std::shared_ptr<const Clock> clock_;
+  const Backend& backend_;
+  const std::unique_ptr<Transport> transport_;
+  std::vector<ResultReader> readers_;
+  std::atomic<uint64_t> contribution_bytes_sent_ = 0;
+  std::atomic<uint64_t> other_bytes_sent_ = 0;
+
+  mutable Mutex mutex_;
+  CondVar changed_;
+  Session session_ ABSL_GUARDED_BY(mutex_);
+  // Of the open round, not taken yet.
+  std::deque<ChunkResult> results_ ABSL_GUARDED_BY(mutex_);
+  ClientStatistics statistics_ ABSL_GUARDED_BY(mutex_);
+  bool left_ ABSL_GUARDED_BY(mutex_) = false;
+
+  std::deque<SessionAction> outbox_ ABSL_GUARDED_BY(mutex_);
+  bool emptying_outbox_ ABSL_GUARDED_BY(mutex_) = false;
+
+  CondVar timer_wakes_;
+  absl::Time timer_wakes_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread timer_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Client>> ConnectWithTransport(ClientOptions options,
+                                                             std::unique_ptr<Transport> transport,
+                                                             std::shared_ptr<const Clock> clock,
+                                                             const Backend* backend) {
+  TALLY_RETURN_IF_ERROR(ValidateClientOptions(options));
+  auto client = std::make_unique<ClientImpl>(std::move(options), std::move(transport),
+                                             std::move(clock), backend);
+  TALLY_RETURN_IF_ERROR(client->AwaitStart());
+  return client;
+}
+
+}  // namespace tally

@@ -1,0 +1,83 @@
+#include "client/client_options.h"
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "base/status_macros.h"
+#include "codecs/limits.h"
+#include "google/protobuf/stubs/common.h"
+
+namespace tally {
+namespace {
+
+absl::Status OptionError(absl::string_view field, absl::string_view value_and_rule) {
+  return absl::InvalidArgumentError(absl::StrCat("`", field, "` ", value_and_rule));
+}
+
+absl::Status CheckName(absl::string_view field, absl::string_view name) {
+  if (name.empty() || name.size() > kMaxNameBytes) {
+    return OptionError(field,
+                       absl::StrCat("has ", name.size(), " bytes, must have 1 to ", kMaxNameBytes));
+  }
+  if (!google::protobuf::internal::IsStructurallyValidUTF8(name.data(),
+                                                           static_cast<int>(name.size()))) {
+    return OptionError(field, "is not UTF-8, must be");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckAggregators(absl::Span<const AggregatorAddress> aggregators) {
+  if (aggregators.empty() || aggregators.size() > kMaxAggregators) {
+    return OptionError("aggregators", absl::StrCat("has ", aggregators.size(),
+                                                   " entries, must have 1 to ", kMaxAggregators));
+  }
+  absl::flat_hash_set<absl::string_view> names;
+  for (size_t i = 0; i < aggregators.size(); ++i) {
+    const std::string field = absl::StrCat("aggregators[", i, "].name");
+    TALLY_RETURN_IF_ERROR(CheckName(field, aggregators[i].name));
+    if (!names.insert(aggregators[i].name).second) {
+      return OptionError(field, absl::StrCat("= ", aggregators[i].name, ", must be unique"));
+    }
+    if (aggregators[i].address.empty()) {
+      return OptionError(absl::StrCat("aggregators[", i, "].address"),
+                         "is empty, must be \"host:port\" or \"unix:/path\"");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckDuration(absl::string_view field, absl::Duration duration) {
+  if (duration > absl::ZeroDuration() && duration < absl::InfiniteDuration()) {
+    return absl::OkStatus();
+  }
+  return OptionError(
+      field, absl::StrCat("= ", absl::FormatDuration(duration), ", must be positive and finite"));
+}
+
+}  // namespace
+
+absl::Status ValidateClientOptions(const ClientOptions& options) {
+  TALLY_RETURN_IF_ERROR(CheckName("job", options.job));
+  TALLY_RETURN_IF_ERROR(CheckName("worker", options.worker));
+  TALLY_RETURN_IF_ERROR(CheckAggregators(options.aggregators));
+  if (!options.layout.has_value()) return OptionError("layout", "is unset, must be set");
+  if (options.expected_workers < 1 || options.expected_workers > kMaxRoster) {
+    return OptionError("expected_workers", absl::StrCat("= ", options.expected_workers,
+                                                        ", must be from 1 to ", kMaxRoster));
+  }
+  if (options.roster_limit != 0 &&
+      (options.roster_limit < options.expected_workers || options.roster_limit > kMaxRoster)) {
+    return OptionError("roster_limit",
+                       absl::StrCat("= ", options.roster_limit, ", must be 0 or from ",
+                                    options.expected_workers, " to ", kMaxRoster));
+  }
+  if (options.first_round > kMaxRound) {
+    return OptionError("first_round",
+                       absl::StrCat("= ", options.first_round, ", must be at most ", kMaxRound));
+  }
+  TALLY_RETURN_IF_ERROR(CheckDuration("start_timeout", options.start_timeout));
+  TALLY_RETURN_IF_ERROR(CheckDuration("aggregator_timeout", options.aggregator_timeout));
+  return CheckDuration("heartbeat_interval", options.heartbeat_interval);
+}
+
+}  // namespace tally

@@ -1,0 +1,64 @@
+// What a worker must know to join a run.
+#ifndef TALLY_CLIENT_CLIENT_OPTIONS_H_
+#define TALLY_CLIENT_CLIENT_OPTIONS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "codecs/layout.h"
+
+namespace tally {
+
+// One aggregator of a job: the name it was started with, and where it listens.
+struct AggregatorAddress {
+  std::string name;
+  std::string address;  // "host:port" or "unix:/path"
+};
+
+struct ClientOptions {
+  // The training job; equal on all workers.
+  std::string job;
+  // This worker, by a name that survives its restarts ("w-5"); unique in the job.
+  std::string worker;
+  // In the order that places chunks: chunk c lives on aggregators[c % size]. Equal on all workers.
+  std::vector<AggregatorAddress> aggregators;
+  // Equal on all workers.
+  absl::optional<Layout> layout;
+  // Workers that start the run together. Equal on all workers.
+  uint32_t expected_workers = 1;
+  // Workers that the run may grow to; 0: expected_workers. Equal on all workers.
+  uint32_t roster_limit = 0;
+  // Tells one start of the job from the next; drawn by the launcher, equal on all workers.
+  uint64_t run = 0;
+  // Key of all random draws. Equal on all workers.
+  uint64_t seed = 0;
+  // Digest of the initial parameters (base/digest.h): workers that start from different ones are
+  // refused. Equal on all.
+  uint64_t initial_state_digest = 0;
+  // Where a run that resumes from saved states goes on. Equal on all workers.
+  uint64_t first_round = 0;
+
+  // How long Connect waits for aggregators to come up and for the other workers to arrive.
+  absl::Duration start_timeout = absl::Minutes(5);
+  // How long a round may make no progress at an aggregator before NextResult gives up with the
+  // reason.
+  absl::Duration aggregator_timeout = absl::Minutes(10);
+  // Largest pause between two signs of life.
+  absl::Duration heartbeat_interval = absl::Seconds(1);
+};
+
+// Returns INVALID_ARGUMENT, naming field, value and rule, if `job`, `worker` or an aggregator's
+// name is not 1 to kMaxNameBytes bytes of UTF-8; there is no aggregator or more than
+// kMaxAggregators; two have the same name; an address is empty; `layout` is unset;
+// `expected_workers` is not from 1 to kMaxRoster; `roster_limit` is neither 0 nor from
+// `expected_workers` to kMaxRoster; `first_round` is above kMaxRound; or a duration is not positive
+// or infinite.
+absl::Status ValidateClientOptions(const ClientOptions& options);
+
+}  // namespace tally
+
+#endif  // TALLY_CLIENT_CLIENT_OPTIONS_H_

@@ -1,0 +1,80 @@
+// The exchange itself: what optimizers stand on, and what a trainer with a method of its own uses
+// directly.
+#ifndef TALLY_CLIENT_EXCHANGER_H_
+#define TALLY_CLIENT_EXCHANGER_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/optional.h"
+#include "base/buffer.h"
+#include "codecs/exchange.h"
+#include "codecs/layout.h"
+
+namespace tally {
+
+// What came back for one chunk of one round; the same for all workers, but for `counted`.
+struct ChunkResult {
+  uint32_t chunk = 0;
+  uint64_t round = 0;
+  // What was exchanged; unset if nobody took part: then there is no payload and nothing changes.
+  absl::optional<Exchange> exchange;
+  // The result's header names this worker: its contribution is in the result. Only then may the
+  // contribution be taken out of the worker's residual.
+  bool counted = false;
+  uint32_t num_participants = 0;
+  // In the exchange's codec (codecs/sign_codec.h, codecs/dense_codec.h); checked.
+  SharedBuffer payload;
+};
+
+// Rounds of exchanges with everybody else. Calls of one round, in order:
+//
+//   StartRound()
+//   for each chunk, in any order:  Contribute(chunk) or Abstain(chunk)     any time; never blocks
+//   for each chunk:                NextResult() or PollResult()            in order of arrival
+//
+// The round is over when the results of all chunks were handed out. Sending, receiving and checking
+// go on in the background from the first Contribute on, so a caller that alternates Contribute and
+// PollResult overlaps its own encoding and decoding with the transport.
+//
+// Not thread-safe: one thread, or callers that take turns. After an error every further call
+// returns that error.
+class Exchanger {
+ public:
+  virtual ~Exchanger() = default;
+
+  virtual const Layout& layout() const = 0;
+
+  // Number of the round that StartRound opens next.
+  virtual uint64_t next_round() const = 0;
+
+  // Returns FAILED_PRECONDITION if results of the round before are outstanding; else as NextResult.
+  virtual absl::Status StartRound() = 0;
+
+  // Queues this worker's contribution; takes `payload`, which is a payload of `exchange` for the
+  // chunk. Chunks whose turn has not come wait here until the aggregator's window has room for
+  // them. Returns INVALID_ARGUMENT if the chunk does not exist, or the payload breaks a rule of its
+  // codec; FAILED_PRECONDITION if no round is open or the chunk has contributed to it already; else
+  // as NextResult.
+  virtual absl::Status Contribute(uint32_t chunk, const Exchange& exchange, Buffer payload) = 0;
+
+  // Takes no part in this round of the chunk: the others do not wait, the result still comes.
+  // Errors as Contribute.
+  virtual absl::Status Abstain(uint32_t chunk, const Exchange& exchange) = 0;
+
+  // Waits for the next result of the round.
+  // Returns FAILED_PRECONDITION if none is outstanding; DEADLINE_EXCEEDED if an aggregator made no
+  // progress for its timeout: the message names the aggregator, round, chunk and the workers that
+  // it waits for; UNAVAILABLE if an aggregator went away for longer than that; the aggregator's own
+  // code, with its words, if it refused this worker; DATA_LOSS if a result contradicts its header
+  // or the history.
+  virtual absl::StatusOr<ChunkResult> NextResult() = 0;
+
+  // The same without waiting: unset if no result is there yet.
+  virtual absl::StatusOr<absl::optional<ChunkResult>> PollResult() = 0;
+};
+
+}  // namespace tally
+
+#endif  // TALLY_CLIENT_EXCHANGER_H_

@@ -1,0 +1,98 @@
+#include "client/optimizers/adam_state.h"
+
+#include <algorithm>
+#include <cstddef>
+
+#include "base/status_macros.h"
+#include "client/optimizers/tile.h"
+
+namespace tally {
+
+AdamState::AdamState(const AdamOptions& options, bool amsgrad, uint64_t num_elements,
+                     const Backend* backend)
+    : options_(options),
+      backend_(backend),
+      first_moment_(num_elements),
+      second_moment_(num_elements),
+      largest_moment_(amsgrad ? num_elements : 0),
+      gradient_(kTileElements) {}
+
+void AdamState::BeginStep() {
+  first_power_ *= options_.beta1;
+  second_power_ *= options_.beta2;
+}
+
+float AdamState::first_correction() const {
+  return options_.bias_correction ? static_cast<float>(1.0 / (1.0 - first_power_)) : 1.0f;
+}
+
+float AdamState::second_correction() const {
+  return options_.bias_correction ? static_cast<float>(1.0 / second_weight()) : 1.0f;
+}
+
+absl::Status AdamState::Step(uint64_t offset, absl::Span<const float> gradient,
+                             absl::Span<float> parameters) {
+  const auto range = [&](std::vector<float>& moment) {
+    return moment.empty() ? absl::Span<float>()
+                          : absl::MakeSpan(moment).subspan(offset, parameters.size());
+  };
+  return backend_->AdamStep({.parameters = parameters,
+                             .first_moment = range(first_moment_),
+                             .second_moment = range(second_moment_),
+                             .largest_moment = range(largest_moment_),
+                             .gradient = gradient,
+                             .beta1 = options_.beta1,
+                             .one_minus_beta1 = 1.0f - options_.beta1,
+                             .beta2 = options_.beta2,
+                             .one_minus_beta2 = 1.0f - options_.beta2,
+                             .learning_rate = options_.learning_rate,
+                             .first_correction = first_correction(),
+                             .second_correction = second_correction(),
+                             .epsilon = options_.epsilon,
+                             .weight_decay = options_.weight_decay});
+}
+
+absl::Status AdamState::StepWithPayload(uint64_t offset, DType dtype,
+                                        absl::Span<const uint8_t> payload,
+                                        absl::Span<float> parameters) {
+  for (size_t begin = 0; begin < parameters.size(); begin += kTileElements) {
+    const size_t size = std::min<size_t>(kTileElements, parameters.size() - begin);
+    const absl::Span<float> gradient = absl::MakeSpan(gradient_).first(size);
+    TALLY_RETURN_IF_ERROR(backend_->DecodeDense(
+        dtype, payload.subspan(begin * ElementBytes(dtype), size * ElementBytes(dtype)), gradient));
+    TALLY_RETURN_IF_ERROR(Step(offset + begin, gradient, parameters.subspan(begin, size)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AdamState::StepWithFixedVariance(uint64_t offset, float second_correction,
+                                              absl::Span<float> parameters) {
+  return backend_->MomentumStep({.parameters = parameters,
+                                 .first_moment = first_moment(offset, parameters.size()),
+                                 .second_moment = second_moment(offset, parameters.size()),
+                                 .learning_rate = options_.learning_rate,
+                                 .first_correction = first_correction(),
+                                 .second_correction = second_correction,
+                                 .epsilon = options_.epsilon,
+                                 .weight_decay = options_.weight_decay});
+}
+
+void AdamState::Save(SavedStateWriter& writer) const {
+  const double powers[] = {first_power_, second_power_};
+  writer.AddValues<double>("beta_powers", powers);
+  writer.AddValues<float>("first_moment", first_moment_);
+  writer.AddValues<float>("second_moment", second_moment_);
+  writer.AddValues<float>("largest_moment", largest_moment_);
+}
+
+absl::Status AdamState::Load(const SavedState& saved) {
+  double powers[2];
+  TALLY_RETURN_IF_ERROR(saved.Values("beta_powers", absl::MakeSpan(powers)));
+  first_power_ = powers[0];
+  second_power_ = powers[1];
+  TALLY_RETURN_IF_ERROR(saved.Values("first_moment", absl::MakeSpan(first_moment_)));
+  TALLY_RETURN_IF_ERROR(saved.Values("second_moment", absl::MakeSpan(second_moment_)));
+  return saved.Values("largest_moment", absl::MakeSpan(largest_moment_));
+}
+
+}  // namespace tally

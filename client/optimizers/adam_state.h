@@ -1,0 +1,78 @@
+// The moments of Adam and their bias corrections.
+#ifndef TALLY_CLIENT_OPTIMIZERS_ADAM_STATE_H_
+#define TALLY_CLIENT_OPTIMIZERS_ADAM_STATE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "client/optimizers/adam_options.h"
+#include "client/optimizers/saved_state.h"
+#include "kernels/backend.h"
+#include "kernels/dtype.h"
+
+namespace tally {
+
+// Replicated state: equal on all workers. Powers of beta are products in fp64, one more factor a
+// step; a correction is computed in fp64 and rounded to fp32 once: no libm, so hosts agree. Ranges
+// of the flat vector are given by their first element and a span. Not thread-safe.
+class AdamState {
+ public:
+  // `backend` must outlive the state; options.backend is not looked at.
+  AdamState(const AdamOptions& options, bool amsgrad, uint64_t num_elements,
+            const Backend* backend);
+
+  // Once per step, before the rest: moves the powers of beta on.
+  void BeginStep();
+
+  float beta1() const { return options_.beta1; }
+  float one_minus_beta1() const { return 1.0f - options_.beta1; }
+  // 1 / (1 - beta2^t), or 1 without bias correction.
+  float second_correction() const;
+  // 1 - beta2^t, whatever the options say: what the mean of v is short of that of g^2.
+  double second_weight() const { return 1.0 - second_power_; }
+
+  absl::Span<float> first_moment(uint64_t offset, uint64_t num_elements) {
+    return absl::MakeSpan(first_moment_).subspan(offset, num_elements);
+  }
+  absl::Span<const float> second_moment(uint64_t offset, uint64_t num_elements) const {
+    return absl::MakeConstSpan(second_moment_).subspan(offset, num_elements);
+  }
+
+  // Adam's step on a range: moves both moments and the parameters. `gradient` and `parameters` are
+  // of the range alone.
+  absl::Status Step(uint64_t offset, absl::Span<const float> gradient,
+                    absl::Span<float> parameters);
+
+  // The same with a gradient as it comes from a dense exchange: `payload`
+  // [DensePayloadBytes(dtype, parameters.size())].
+  absl::Status StepWithPayload(uint64_t offset, DType dtype, absl::Span<const uint8_t> payload,
+                               absl::Span<float> parameters);
+
+  // Adam's last line on a range whose first moment was set and whose second one stays, under a
+  // correction of the caller's.
+  absl::Status StepWithFixedVariance(uint64_t offset, float second_correction,
+                                     absl::Span<float> parameters);
+
+  void Save(SavedStateWriter& writer) const;
+  // On error the state is not to be used.
+  // Returns INVALID_ARGUMENT if the saved one has other sizes.
+  absl::Status Load(const SavedState& saved);
+
+ private:
+  float first_correction() const;
+
+  AdamOptions options_;
+  const Backend* backend_;
+  std::vector<float> first_moment_;
+  std::vector<float> second_moment_;
+  std::vector<float> largest_moment_;  // empty without AMSGrad
+  std::vector<float> gradient_;        // of one tile
+  double first_power_ = 1.0;
+  double second_power_ = 1.0;
+};
+
+}  // namespace tally
+
+#endif  // TALLY_CLIENT_OPTIMIZERS_ADAM_STATE_H_

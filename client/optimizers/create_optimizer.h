@@ -1,0 +1,52 @@
+// Optimizers by name: the one word by which a trainer chooses its method.
+#ifndef TALLY_CLIENT_OPTIMIZERS_CREATE_OPTIMIZER_H_
+#define TALLY_CLIENT_OPTIMIZERS_CREATE_OPTIMIZER_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
+#include "client/exchanger.h"
+#include "client/optimizers/adam_options.h"
+#include "client/optimizers/onebit_adam.h"
+#include "client/optimizers/optimizer.h"
+#include "codecs/layout.h"
+#include "kernels/backend.h"
+#include "kernels/dtype.h"
+
+namespace tally {
+
+// The settings of all methods; each takes those that it has.
+struct OptimizerOptions {
+  AdamOptions adam = {};
+  // Number format of dense exchanges.
+  DType dtype = DType::kFloat32;
+
+  // dense_adam: DenseAdamOptions says what it means.
+  bool amsgrad = false;
+
+  // onebit_adam: OneBitAdamOptions says what they mean.
+  absl::optional<uint64_t> warmup_rounds = absl::nullopt;
+  float freeze_threshold = OneBitAdamOptions().freeze_threshold;
+  uint64_t freeze_interval = 0;
+  uint64_t min_warmup_rounds = 0;
+  ScaleRule scale_rule = ScaleRule::kRootMeanSquare;
+  ScaleGranularity granularity = {};
+};
+
+// The names of all methods.
+std::vector<absl::string_view> OptimizerNames();
+
+// Creates the method with that name. `exchanger` must outlive the optimizer.
+// Returns INVALID_ARGUMENT if there is none (the message lists those that exist), if `amsgrad` is
+// asked of a method that has no such step, or as the method's own Create function.
+absl::StatusOr<std::unique_ptr<Optimizer>> CreateOptimizer(absl::string_view name,
+                                                           Exchanger* exchanger,
+                                                           const OptimizerOptions& options);
+
+}  // namespace tally
+
+#endif  // TALLY_CLIENT_OPTIMIZERS_CREATE_OPTIMIZER_H_

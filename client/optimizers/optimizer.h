@@ -1,0 +1,65 @@
+// What all methods look like to a trainer.
+#ifndef TALLY_CLIENT_OPTIMIZERS_OPTIMIZER_H_
+#define TALLY_CLIENT_OPTIMIZERS_OPTIMIZER_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace tally {
+
+// What to do with a chunk whose input is not finite: a gradient that is NaN, infinite or beyond
+// 2^64 after conversion to the exchange's number format.
+enum class NonFinitePolicy : uint8_t {
+  kAbstain,  // take no part in this round of the chunk; the others go on, the input is dropped and
+             // counted
+  kStop,     // Step returns OUT_OF_RANGE before the chunk is sent; chunks already sent stand
+};
+
+struct OptimizerStatistics {
+  uint64_t steps = 0;
+  // Chunks that abstained.
+  uint64_t abstained_chunks = 0;
+  // True once the method has left its uncompressed warm-up (always, for methods without one; never
+  // for dense_adam).
+  bool compressing = false;
+  // Norm (2) of this worker's residual after the last compressed step; 0 for methods without one.
+  // Asking costs a pass over the residual.
+  double residual_norm = 0;
+};
+
+// A data-parallel optimizer: one Step is one exchange with all workers and one update of the model.
+// Its replicated state (moments, step number, the parameters themselves) is bit-identical on all
+// workers after every step; its residual is this worker's own. Not thread-safe.
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+
+  // Its one-word name: "dense_adam", "onebit_adam".
+  virtual absl::string_view name() const = 0;
+
+  // Exchanges `gradients` and updates `parameters` in place; both [layout.num_elements()] in the
+  // order of the flat vector (codecs/layout.h), finite parameters, not overlapping. Blocks until
+  // the round is over. Returns INVALID_ARGUMENT if a size is wrong; OUT_OF_RANGE if a gradient is
+  // not finite under kStop; else the exchange's error. After an error the parameters are not to be
+  // used: chunks may stand at different rounds.
+  virtual absl::Status Step(absl::Span<float> parameters, absl::Span<const float> gradients) = 0;
+
+  virtual OptimizerStatistics statistics() const = 0;
+
+  // The whole state, residual included, for a checkpoint next to the parameters. Not during a Step.
+  // Empty once a Step has failed.
+  virtual std::string SaveState() const = 0;
+
+  // Takes a state that SaveState gave, for the same method, options and layout; the next Step
+  // continues bit-identically. Returns INVALID_ARGUMENT if it belongs to another method or layout;
+  // DATA_LOSS if it is damaged. On error nothing has changed.
+  virtual absl::Status LoadState(absl::string_view state) = 0;
+};
+
+}  // namespace tally
+
+#endif  // TALLY_CLIENT_OPTIMIZERS_OPTIMIZER_H_

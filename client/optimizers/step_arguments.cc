@@ -1,0 +1,31 @@
+#include "client/optimizers/step_arguments.h"
+
+#include <cstddef>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "base/status_macros.h"
+
+namespace tally {
+namespace {
+
+absl::Status CheckSize(absl::string_view name, size_t size, const Layout& layout) {
+  if (size == layout.num_elements()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "`", name, "` has ", size, " elements, must have the layout's ", layout.num_elements()));
+}
+
+}  // namespace
+
+absl::Status CheckStepArguments(const Layout& layout, absl::Span<const float> parameters,
+                                absl::Span<const float> gradients) {
+  TALLY_RETURN_IF_ERROR(CheckSize("parameters", parameters.size(), layout));
+  return CheckSize("gradients", gradients.size(), layout);
+}
+
+absl::Status CheckExchange(const Exchange& exchange, const Layout& layout) {
+  // The decoder on the other side holds the rules; they are asked here rather than repeated.
+  return DecodeExchange(EncodeExchange(exchange), layout, /*chunk=*/0).status();
+}
+
+}  // namespace tally

@@ -1,0 +1,372 @@
+#include "client/session.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/digest.h"
+#include "base/status_macros.h"
+#include "codecs/layout_codec.h"
+
+namespace tally {
+namespace {
+
+// How long aggregators may take to end their streams after Leave.
+constexpr absl::Duration kLeaveTimeout = absl::Seconds(10);
+
+v1::JobSettings SettingsOf(const ClientOptions& options) {
+  v1::JobSettings settings;
+  settings.set_expected_workers(options.expected_workers);
+  // Written out, so that workers agree whether they leave it to the default or not.
+  settings.set_roster_limit(std::max(options.roster_limit, options.expected_workers));
+  settings.set_first_round(options.first_round);
+  return settings;
+}
+
+RunIdentity IdentityOf(const ClientOptions& options, const v1::Layout& layout,
+                       const v1::JobSettings& settings, MemberId member) {
+  RunIdentity identity;
+  identity.run = options.run;
+  identity.first_round = options.first_round;
+  identity.genesis.set_seed(options.seed);
+  identity.genesis.set_layout_digest(Digest64(layout.SerializeAsString()));
+  identity.genesis.set_settings_digest(Digest64(settings.SerializeAsString()));
+  identity.genesis.set_initial_state_digest(options.initial_state_digest);
+  identity.member = std::move(member);
+  return identity;
+}
+
+// True if a stream that ended so would end so again: the aggregator, or what answers in its place,
+// refuses what this worker says.
+bool WouldEndSoAgain(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kAlreadyExists:
+    case absl::StatusCode::kUnimplemented:
+    case absl::StatusCode::kUnauthenticated:
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kDataLoss:
+      return true;
+    default:
+      return false;
+  }
+}
+
+absl::StatusCode RefusalCode(const v1::Refusal& refusal) {
+  if (refusal.code() < 1 || refusal.code() > 16) return absl::StatusCode::kUnknown;
+  return static_cast<absl::StatusCode>(refusal.code());
+}
+
+}  // namespace
+
+Session::Session(ClientOptions options, MemberId member, absl::Time now)
+    : options_(std::move(options)),
+      layout_(EncodeLayout(*options_.layout)),
+      settings_(SettingsOf(options_)),
+      identity_(IdentityOf(options_, layout_, settings_, std::move(member))),
+      start_deadline_(now + options_.start_timeout),
+      missing_genesis_(options_.layout->chunks().size()),
+      next_round_(options_.first_round) {
+  for (const AggregatorAddress& address : options_.aggregators) {
+    aggregators_.push_back({AggregatorLink(address, options_.heartbeat_interval)});
+  }
+  chunks_.reserve(missing_genesis_);
+  for (size_t chunk = 0; chunk < missing_genesis_; ++chunk) {
+    chunks_.push_back({ChunkHistory(static_cast<uint32_t>(chunk), &identity_)});
+    ++aggregators_[chunk % aggregators_.size()].num_chunks;
+  }
+}
+
+Session::Chunk& Session::ChunkAt(size_t aggregator, size_t position) {
+  return chunks_[ChunkIndex(aggregator, position)];
+}
+
+const Session::Chunk& Session::ChunkAt(size_t aggregator, size_t position) const {
+  return chunks_[ChunkIndex(aggregator, position)];
+}
+
+uint32_t Session::ChunkIndex(size_t aggregator, size_t position) const {
+  return static_cast<uint32_t>(aggregator + position * aggregators_.size());
+}
+
+size_t Session::WindowEnd(size_t aggregator) const {
+  const Aggregator& state = aggregators_[aggregator];
+  return std::min(state.num_chunks, state.first_missing + state.link.window_chunks());
+}
+
+bool Session::Awaited(size_t aggregator) const {
+  for (size_t p = aggregators_[aggregator].first_missing; p < WindowEnd(aggregator); ++p) {
+    if (ChunkAt(aggregator, p).open.has_value()) return true;
+  }
+  return false;
+}
+
+bool Session::HoldsHistory(size_t aggregator) const {
+  for (size_t p = 0; p < aggregators_[aggregator].num_chunks; ++p) {
+    if (ChunkAt(aggregator, p).history.begun()) return true;
+  }
+  return false;
+}
+
+bool Session::awaits_result() const {
+  for (size_t a = 0; a < aggregators_.size(); ++a) {
+    if (Awaited(a)) return true;
+  }
+  return false;
+}
+
+Session::Counters Session::counters() const {
+  Counters counters = counters_;
+  for (const Aggregator& aggregator : aggregators_)
+    counters.reconnects += aggregator.link.reconnects();
+  return counters;
+}
+
+absl::Status Session::CheckUsable() const {
+  TALLY_RETURN_IF_ERROR(failure_);
+  if (!started_) return absl::FailedPreconditionError("the run has not started");
+  if (leaving()) {
+    return absl::FailedPreconditionError("this worker is leaving the run");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Session::MissingResultsError() const {
+  for (size_t chunk = 0; chunk < chunks_.size(); ++chunk) {
+    if (chunks_[chunk].history.HasResult(*round_)) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat("round ", *round_, " is not over: ", missing_results_,
+                     " results are missing, the first is that of chunk ", chunk));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Session::StartRound(absl::Time now) {
+  TALLY_RETURN_IF_ERROR(CheckUsable());
+  if (missing_results_ > 0) return MissingResultsError();
+  round_ = next_round_++;
+  missing_results_ = chunks_.size();
+  for (Chunk& chunk : chunks_) chunk.contributed = false;
+  for (size_t a = 0; a < aggregators_.size(); ++a) {
+    aggregators_[a].first_missing = 0;
+    Answered(a, now);
+  }
+  std::vector<ChunkResult> later;
+  for (ChunkResult& result : std::exchange(early_results_, {})) {
+    if (result.round == *round_) {
+      Deliver(std::move(result));
+    } else {
+      later.push_back(std::move(result));
+    }
+  }
+  early_results_ = std::move(later);
+  return absl::OkStatus();
+}
+
+absl::Status Session::Contribute(uint32_t chunk, v1::Contribution contribution,
+                                 SharedBuffer payload, absl::Time now) {
+  TALLY_RETURN_IF_ERROR(CheckUsable());
+  if (chunk >= chunks_.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("`chunk` = ", chunk, ", must be less than ", chunks_.size()));
+  }
+  if (!round_.has_value()) return absl::FailedPreconditionError("no round is open");
+  Chunk& state = chunks_[chunk];
+  if (state.contributed) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("chunk ", chunk, " has contributed to round ", *round_));
+  }
+  state.contributed = true;
+  if (state.history.HasResult(*round_)) {
+    if (!contribution.abstain()) ++counters_.missed_contributions;
+    return absl::OkStatus();
+  }
+  contribution.set_chunk(chunk);
+  contribution.set_round(*round_);
+  contribution.set_run(options_.run);
+  *contribution.mutable_member() = EncodeMember(identity_.member);
+  contribution.set_prev_chain(state.history.chain());
+  state.open = OpenContribution{std::move(contribution), std::move(payload)};
+  const size_t aggregator = chunk % aggregators_.size();
+  SendWindow(aggregator, now);
+  return absl::OkStatus();
+}
+
+absl::Status Session::Leave(absl::Time now) {
+  TALLY_RETURN_IF_ERROR(CheckUsable());
+  if (missing_results_ > 0) return MissingResultsError();
+  leave_deadline_ = now + std::min(kLeaveTimeout, options_.aggregator_timeout);
+  for (size_t a = 0; a < aggregators_.size(); ++a) {
+    AggregatorLink& link = aggregators_[a].link;
+    if (link.up()) SendLeave(a, now);
+    if (link.state() == AggregatorLink::State::kDown) link.End();
+  }
+  EndIfLeft();
+  return absl::OkStatus();
+}
+
+void Session::SendLeave(size_t aggregator, absl::Time now) {
+  v1::ClientMessage message;
+  message.mutable_leave()->set_last_round(next_round_ - 1);
+  Send(aggregator, std::move(message), nullptr, now);
+  actions_.push_back(CloseSending{aggregator});
+}
+
+void Session::EndIfLeft() {
+  for (const Aggregator& aggregator : aggregators_) {
+    if (aggregator.link.state() != AggregatorLink::State::kEnded) return;
+  }
+  failure_ = absl::FailedPreconditionError("this worker has left the run");
+  actions_.push_back(RunLeft{});
+}
+
+void Session::OnWelcome(size_t aggregator, const v1::Welcome& welcome, absl::Time now) {
+  if (!failure_.ok()) return;
+  AggregatorLink& link = aggregators_[aggregator].link;
+  const absl::Status status = link.Welcomed(welcome, HoldsHistory(aggregator));
+  if (!status.ok()) return Fail(status);
+  if (leaving()) return SendLeave(aggregator, now);
+  for (size_t p = 0; p < aggregators_[aggregator].num_chunks; ++p) {
+    Chunk& chunk = ChunkAt(aggregator, p);
+    if (chunk.open.has_value()) chunk.open->sent = false;
+  }
+  SendWindow(aggregator, now);
+}
+
+void Session::OnNotice(size_t aggregator, const v1::Notice& notice) {
+  aggregators_[aggregator].link.Noticed(notice);
+}
+
+void Session::OnRefusal(size_t aggregator, const v1::Refusal& refusal) {
+  // The stream ends next, with the same code and words; what may pass is tried again after that.
+  const absl::StatusCode code = RefusalCode(refusal);
+  if (code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kResourceExhausted) {
+    return;
+  }
+  Fail(absl::Status(
+      code, absl::StrCat(aggregators_[aggregator].link.Place(), " refused: ", refusal.message())));
+}
+
+void Session::OnBadMessage(size_t aggregator, const absl::Status& why) {
+  Fail(absl::Status(why.code(),
+                    absl::StrCat(aggregators_[aggregator].link.Place(), ": ", why.message())));
+}
+
+void Session::OnStreamLost(size_t aggregator, const absl::Status& status, absl::Time now) {
+  if (!failure_.ok()) return;
+  AggregatorLink& link = aggregators_[aggregator].link;
+  if (leaving()) {
+    link.End();
+    return EndIfLeft();
+  }
+  if (WouldEndSoAgain(status)) {
+    return Fail(absl::Status(status.code(),
+                             absl::StrCat(link.Place(), " ended the stream: ", status.message())));
+  }
+  link.Lost(status, now);
+}
+
+void Session::OnResult(size_t aggregator, CheckedResult result, absl::Time now) {
+  if (!failure_.ok() || leaving()) return;
+  const uint32_t index = result.header.chunk();
+  if (!aggregators_[aggregator].link.up()) {
+    return OnBadMessage(aggregator, absl::DataLossError("`result` must come after `welcome`"));
+  }
+  if (index % aggregators_.size() != aggregator) {
+    return OnBadMessage(aggregator, absl::DataLossError(absl::StrCat(
+                                        "`result.chunk` = ", index, ", must be a chunk that `",
+                                        aggregators_[aggregator].link.name(), "` holds")));
+  }
+  const absl::StatusOr<ChunkHistory::Applied> applied = chunks_[index].history.Apply(result);
+  if (!applied.ok()) return OnBadMessage(aggregator, applied.status());
+  if (applied->duplicate) return;
+  if (result.header.has_genesis()) {
+    --missing_genesis_;
+    if (missing_genesis_ == 0) {
+      started_ = true;
+      actions_.push_back(RunStarted{});
+    }
+  } else {
+    TakeResult(*applied, std::move(result));
+  }
+  Answered(aggregator, now);
+  if (!applied->member) {
+    OnBadMessage(aggregator, absl::FailedPreconditionError(absl::StrCat(
+                                 "chunk ", index, ": worker `", identity_.member.worker,
+                                 "` is not in the roster any more")));
+  }
+}
+
+void Session::TakeResult(const ChunkHistory::Applied& applied, CheckedResult result) {
+  Chunk& chunk = chunks_[result.header.chunk()];
+  if (chunk.open.has_value()) {
+    if (!applied.counted && !chunk.open->message.abstain()) ++counters_.missed_contributions;
+    chunk.open.reset();
+  }
+  ChunkResult delivered;
+  delivered.chunk = result.header.chunk();
+  delivered.round = result.header.round();
+  delivered.exchange = std::move(result.exchange);
+  delivered.counted = applied.counted;
+  delivered.num_participants = applied.num_participants;
+  delivered.payload = std::move(result.payload);
+  if (round_.has_value() && delivered.round == *round_) {
+    Deliver(std::move(delivered));
+  } else {
+    early_results_.push_back(std::move(delivered));
+  }
+}
+
+void Session::Deliver(ChunkResult result) {
+  --missing_results_;
+  if (missing_results_ == 0) ++counters_.rounds;
+  actions_.push_back(DeliverResult{std::move(result)});
+}
+
+void Session::Answered(size_t aggregator, absl::Time now) {
+  Aggregator& state = aggregators_[aggregator];
+  state.link.Progressed();
+  while (round_.has_value() && state.first_missing < state.num_chunks &&
+         ChunkAt(aggregator, state.first_missing).history.HasResult(*round_)) {
+    ++state.first_missing;
+  }
+  state.waiting_since = absl::InfiniteFuture();
+  SendWindow(aggregator, now);
+}
+
+void Session::SendWindow(size_t aggregator, absl::Time now) {
+  Aggregator& state = aggregators_[aggregator];
+  if (state.waiting_since == absl::InfiniteFuture() && Awaited(aggregator)) {
+    state.waiting_since = now;
+  }
+  if (!state.link.up()) return;
+  for (size_t p = state.first_missing; p < WindowEnd(aggregator); ++p) {
+    absl::optional<OpenContribution>& open = ChunkAt(aggregator, p).open;
+    if (!open.has_value() || open->sent) continue;
+    open->sent = true;
+    v1::ClientMessage message;
+    *message.mutable_contribution() = open->message;
+    *message.mutable_contribution()->mutable_links() = Links();
+    Send(aggregator, std::move(message), open->payload, now);
+  }
+}
+
+void Session::Send(size_t aggregator, v1::ClientMessage message, SharedBuffer payload,
+                   absl::Time now) {
+  aggregators_[aggregator].link.Sent(now);
+  actions_.push_back(SendMessage{aggregator, std::move(message), std::move(payload)});
+}
+
+void Session::Open(size_t aggregator, absl::Time now) {
+  aggregators_[aggregator].link.Opened(now);
+  actions_.push_back(OpenStream{aggregator});
+  Send(aggregator, HelloTo(aggregator), nullptr, now);
+}
+
+void Session::Fail(absl::Status status) {
+  if (!failure_.ok()) return;
+  failure_ = std::move(status);
+  actions_.push_back(SessionFailed{failure_});
+}
+
+}  // namespace tally

@@ -1,0 +1,185 @@
+// What a worker does in a run: the protocol core of the client.
+#ifndef TALLY_CLIENT_SESSION_H_
+#define TALLY_CLIENT_SESSION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "base/buffer.h"
+#include "client/aggregator_link.h"
+#include "client/checked_result.h"
+#include "client/chunk_history.h"
+#include "client/client_options.h"
+#include "client/session_action.h"
+#include "codecs/roster.h"
+#include "proto/tally/v1/aggregation.pb.h"
+
+namespace tally {
+
+// A pure state machine without threads, sockets or clocks: calls and events go in, each with the
+// present time; what is to be done comes out of TakeActions. Per chunk x and round r:
+//
+//   AT(r-1) --Contribute--> SENT(r) --Result(r)--> AT(r)
+//
+// and on the aggregator's side of things, per stream:
+//
+//   OpenStream, Hello --> Welcome --> contributions within the window, heartbeats
+//        ^------------- stream lost, after a pause -------------'
+//
+// An open contribution is kept until its result is there and is sent again on every new stream, so
+// that nothing is lost with a stream; the aggregator counts it once. Every wait has a deadline: the
+// start start_timeout, a result aggregator_timeout since the aggregator's last progress.
+//
+// After a failure (SessionFailed, which comes once) every call returns the same status and events
+// change nothing. Not thread-safe.
+class Session {
+ public:
+  // Counts since the start.
+  struct Counters {
+    uint64_t rounds = 0;  // of which all results are there
+    uint64_t reconnects = 0;
+    uint64_t missed_contributions = 0;
+  };
+
+  // `options` are valid (ValidateClientOptions). Nothing happens before the first Tick.
+  Session(ClientOptions options, MemberId member, absl::Time now);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // What is to be done since the last call, in this order.
+  SessionActions TakeActions() { return std::exchange(actions_, {}); }
+
+  // Opens round next_round().
+  // Returns FAILED_PRECONDITION if the run has not started, or results of the round before are
+  // missing.
+  absl::Status StartRound(absl::Time now);
+
+  // Takes the chunk's contribution to the open round: `contribution` has exchange, payload_digest
+  // and abstain set, the rest is filled in here. `payload` is null if it abstains. If the round of
+  // this chunk closed without this worker, nothing is sent.
+  // Returns INVALID_ARGUMENT if the chunk does not exist; FAILED_PRECONDITION if no round is open
+  // or the chunk has contributed to it.
+  absl::Status Contribute(uint32_t chunk, v1::Contribution contribution, SharedBuffer payload,
+                          absl::Time now);
+
+  // Takes leave after the last result of a round; RunLeft follows when all streams have ended.
+  // Returns FAILED_PRECONDITION if the run has not started or results are missing.
+  absl::Status Leave(absl::Time now);
+
+  // What came in from an aggregator.
+  void OnWelcome(size_t aggregator, const v1::Welcome& welcome, absl::Time now);
+  void OnResult(size_t aggregator, CheckedResult result, absl::Time now);
+  void OnNotice(size_t aggregator, const v1::Notice& notice);
+  void OnRefusal(size_t aggregator, const v1::Refusal& refusal);
+  // A message that cannot be used, and why.
+  void OnBadMessage(size_t aggregator, const absl::Status& why);
+  // The last event of a stream; another stream may follow.
+  void OnStreamLost(size_t aggregator, const absl::Status& status, absl::Time now);
+
+  // Does what is due: opens streams, sends heartbeats, ends waits. To be called at NextTick() at
+  // the latest; calls in between do no harm.
+  void Tick(absl::Time now);
+  absl::Time NextTick() const;
+
+  bool started() const { return started_; }
+  // OK until SessionFailed, or until the worker has left.
+  const absl::Status& failure() const { return failure_; }
+  uint64_t next_round() const { return next_round_; }
+  // Results of the open round that have not come.
+  size_t missing_results() const { return missing_results_; }
+  // A result may come without another call: some contribution is on its way.
+  bool awaits_result() const;
+  // Why nothing goes on, for people: "round 812, chunk 3 at `agg-1`: ..."; empty if nothing waits.
+  std::string WaitingFor(absl::Time now) const;
+  Counters counters() const;
+
+ private:
+  struct OpenContribution {
+    v1::Contribution message;  // without links, which are news
+    SharedBuffer payload;
+    bool sent = false;  // on the stream that is up
+  };
+  struct Chunk {
+    ChunkHistory history;
+    // Contribute was called in the open round.
+    bool contributed = false;
+    // The contribution that no result has answered.
+    absl::optional<OpenContribution> open;
+  };
+  // One aggregator and its chunks: number `aggregator` and every size-of-the-list-th after it.
+  // Their positions count 0, 1, 2...
+  struct Aggregator {
+    AggregatorLink link;
+    size_t num_chunks = 0;
+    // Position of the first chunk whose result of the open round is missing.
+    size_t first_missing = 0;
+    // Since when a sent contribution (or one that could be, were the stream there) has gone without
+    // any result; infinitely late: nothing waits.
+    absl::Time waiting_since = absl::InfiniteFuture();
+  };
+
+  Chunk& ChunkAt(size_t aggregator, size_t position);
+  const Chunk& ChunkAt(size_t aggregator, size_t position) const;
+  uint32_t ChunkIndex(size_t aggregator, size_t position) const;
+  // Positions from which contributions may be sent: [first_missing, WindowEnd).
+  size_t WindowEnd(size_t aggregator) const;
+  bool Awaited(size_t aggregator) const;
+  bool HoldsHistory(size_t aggregator) const;
+  bool leaving() const { return leave_deadline_ != absl::InfiniteFuture(); }
+
+  void Open(size_t aggregator, absl::Time now);
+  void Send(size_t aggregator, v1::ClientMessage message, SharedBuffer payload, absl::Time now);
+  void SendWindow(size_t aggregator, absl::Time now);
+  void SendLeave(size_t aggregator, absl::Time now);
+  v1::ClientMessage HelloTo(size_t aggregator) const;
+  v1::ClientMessage HeartbeatAt(absl::Time now) const;
+  v1::LinkReport Links() const;
+
+  void TakeResult(const ChunkHistory::Applied& applied, CheckedResult result);
+  void Deliver(ChunkResult result);
+  // The aggregator has made progress, or a round has begun: its waits begin anew.
+  void Answered(size_t aggregator, absl::Time now);
+  void EndIfLeft();
+  void Fail(absl::Status status);
+
+  absl::Status CheckUsable() const;
+  absl::Status MissingResultsError() const;
+  void CheckDeadlines(absl::Time now);
+  absl::Status StartTimeoutError(absl::Time now) const;
+  absl::Status AggregatorTimeoutError(size_t aggregator, absl::Time now) const;
+  std::string StartReason(absl::Time now) const;
+  std::string WaitReason(size_t aggregator, absl::Time now) const;
+  // The lowest chunk for whose result the aggregator is waited for; there is one.
+  uint32_t FirstAwaited(size_t aggregator) const;
+
+  const ClientOptions options_;
+  const v1::Layout layout_;
+  const v1::JobSettings settings_;
+  const RunIdentity identity_;
+  const absl::Time start_deadline_;
+
+  SessionActions actions_;
+  std::vector<Aggregator> aggregators_;
+  std::vector<Chunk> chunks_;
+  absl::Status failure_;
+  bool started_ = false;
+  size_t missing_genesis_;
+  uint64_t next_round_;
+  // Open from StartRound to the next one.
+  absl::optional<uint64_t> round_;
+  size_t missing_results_ = 0;
+  // Results of rounds that this worker has not opened yet: others may close a round without it.
+  std::vector<ChunkResult> early_results_;
+  absl::Time leave_deadline_ = absl::InfiniteFuture();
+  Counters counters_;
+};
+
+}  // namespace tally
+
+#endif  // TALLY_CLIENT_SESSION_H_

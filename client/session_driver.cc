@@ -1,0 +1,108 @@
+#include "client/session_driver.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "base/digest.h"
+
+namespace tally {
+
+std::string SessionDriver::Line(const SessionAction& action) {
+  if (const auto* open = absl::get_if<OpenStream>(&action)) {
+    return absl::StrCat("open ", open->aggregator);
+  }
+  if (const auto* close = absl::get_if<CloseSending>(&action)) {
+    return absl::StrCat("close ", close->aggregator);
+  }
+  if (const auto* result = absl::get_if<DeliverResult>(&action)) {
+    return absl::StrCat("result ", result->result.chunk,
+                        result->result.counted ? " counted" : " missed");
+  }
+  if (absl::holds_alternative<RunStarted>(action)) return "started";
+  if (absl::holds_alternative<RunLeft>(action)) return "left";
+  if (absl::holds_alternative<SessionFailed>(action)) return "failed";
+  const auto& sent = absl::get<SendMessage>(action);
+  switch (sent.message.kind_case()) {
+    case v1::ClientMessage::kHello:
+      hello_ = sent.message.hello();
+      return absl::StrCat("hello ", sent.aggregator);
+    case v1::ClientMessage::kContribution:
+      contribution_ = sent.message.contribution();
+      return absl::StrCat(contribution_.abstain() ? "abstain" : "send", " chunk ",
+                          contribution_.chunk(), " to ", sent.aggregator);
+    case v1::ClientMessage::kHeartbeat:
+      heartbeat_ = sent.message.heartbeat();
+      return absl::StrCat("heartbeat ", sent.aggregator);
+    case v1::ClientMessage::kLeave:
+      leave_ = sent.message.leave();
+      return absl::StrCat("leave ", sent.aggregator);
+    default:
+      return "unexpected";
+  }
+}
+
+std::vector<std::string> SessionDriver::Take() {
+  std::vector<std::string> lines;
+  for (const SessionAction& action : session_.TakeActions()) lines.push_back(Line(action));
+  return lines;
+}
+
+void SessionDriver::Advance(absl::Duration duration) {
+  const absl::Time end = now_ + duration;
+  while (session_.NextTick() < end) {
+    now_ = std::max(now_, session_.NextTick());
+    Tick();
+  }
+  now_ = end;
+  Tick();
+}
+
+void SessionDriver::Welcome(size_t aggregator, uint32_t window_chunks, uint64_t instance) {
+  session_.OnWelcome(aggregator,
+                     WelcomeFrom(options_.aggregators[aggregator].name, window_chunks, instance),
+                     now_);
+}
+
+void SessionDriver::Result(const v1::ResultHeader& header) {
+  session_.OnResult(header.chunk() % options_.aggregators.size(), results_.Checked(header), now_);
+}
+
+void SessionDriver::Start(uint32_t window_chunks) {
+  Tick();
+  for (size_t a = 0; a < options_.aggregators.size(); ++a) Welcome(a, window_chunks);
+  for (uint32_t c = 0; c < options_.layout->chunks().size(); ++c) Genesis(c);
+  Take();
+}
+
+void SessionDriver::Lose(size_t aggregator, const absl::Status& status) {
+  session_.OnStreamLost(aggregator, status, now_);
+}
+
+void SessionDriver::Notice(size_t aggregator, const std::string& reason) {
+  v1::Notice notice;
+  notice.set_reason(reason);
+  session_.OnNotice(aggregator, notice);
+}
+
+Exchange SessionDriver::ExchangeOf(uint32_t chunk) const {
+  if (options_.layout->chunks()[chunk].dense) return {DenseExchange{}};
+  return {SignExchange{ScaleRule::kRootMeanSquare, {ScaleGranularity::Unit::kBlock, 256}}};
+}
+
+absl::Status SessionDriver::Contribute(uint32_t chunk) {
+  const Exchange exchange = ExchangeOf(chunk);
+  SharedBuffer payload = ZeroPayload(exchange, *options_.layout, chunk);
+  v1::Contribution contribution;
+  *contribution.mutable_exchange() = EncodeExchange(exchange);
+  contribution.set_payload_digest(Digest64(payload->bytes()));
+  return session_.Contribute(chunk, std::move(contribution), std::move(payload), now_);
+}
+
+absl::Status SessionDriver::Abstain(uint32_t chunk) {
+  v1::Contribution contribution;
+  *contribution.mutable_exchange() = EncodeExchange(ExchangeOf(chunk));
+  contribution.set_abstain(true);
+  return session_.Contribute(chunk, std::move(contribution), nullptr, now_);
+}
+
+}  // namespace tally

@@ -1,0 +1,72 @@
+// The messages that a session sends of its own accord.
+#include "client/session.h"
+#include "codecs/limits.h"
+#include "codecs/roster.h"
+
+namespace tally {
+
+v1::ClientMessage Session::HelloTo(size_t aggregator) const {
+  v1::ClientMessage message;
+  v1::Hello& hello = *message.mutable_hello();
+  hello.set_version(kProtocolVersion);
+  hello.set_job(options_.job);
+  hello.set_run(options_.run);
+  hello.set_seed(options_.seed);
+  *hello.mutable_member() = EncodeMember(identity_.member);
+  hello.set_intent(HoldsHistory(aggregator) || started_ ? v1::INTENT_MEMBER : v1::INTENT_START);
+  *hello.mutable_layout() = layout_;
+  *hello.mutable_settings() = settings_;
+  hello.set_initial_state_digest(options_.initial_state_digest);
+  for (const AggregatorAddress& address : options_.aggregators) {
+    hello.add_aggregators(address.name);
+  }
+  hello.set_aggregator_index(static_cast<uint32_t>(aggregator));
+  for (size_t p = 0; p < aggregators_[aggregator].num_chunks; ++p) {
+    const Chunk& chunk = ChunkAt(aggregator, p);
+    if (!chunk.history.begun()) continue;
+    v1::Hello::EpochRoster& roster = *hello.add_rosters();
+    roster.set_chunk(ChunkIndex(aggregator, p));
+    roster.set_epoch(chunk.history.roster().epoch());
+    for (const MemberId& member : chunk.history.roster().members()) {
+      *roster.add_roster() = EncodeMember(member);
+    }
+    v1::ChunkProgress& progress = *hello.add_chunks();
+    progress.set_chunk(ChunkIndex(aggregator, p));
+    *progress.mutable_head() = chunk.history.Head();
+    if (!chunk.open.has_value()) continue;
+    progress.mutable_open()->set_round(chunk.open->message.round());
+    progress.mutable_open()->set_payload_digest(chunk.open->message.payload_digest());
+  }
+  return message;
+}
+
+v1::LinkReport Session::Links() const {
+  v1::LinkReport links;
+  for (const Aggregator& aggregator : aggregators_) {
+    v1::LinkReport::Link& link = *links.add_links();
+    link.set_up(aggregator.link.up());
+    const bool complete = aggregator.first_missing == aggregator.num_chunks;
+    link.set_open_round(round_.has_value() && !complete ? *round_ : next_round_);
+  }
+  return links;
+}
+
+v1::ClientMessage Session::HeartbeatAt(absl::Time now) const {
+  v1::ClientMessage message;
+  v1::Heartbeat& heartbeat = *message.mutable_heartbeat();
+  *heartbeat.mutable_links() = Links();
+  for (size_t a = 0; a < aggregators_.size(); ++a) {
+    if (aggregators_[a].waiting_since == absl::InfiniteFuture()) continue;
+    v1::Heartbeat::Wait& wait = *heartbeat.add_waits();
+    wait.set_aggregator_index(static_cast<uint32_t>(a));
+    wait.set_chunk(FirstAwaited(a));
+    wait.set_round(*round_);
+    const absl::Duration since = now - aggregators_[a].waiting_since;
+    wait.mutable_since()->set_seconds(absl::ToInt64Seconds(since));
+    wait.mutable_since()->set_nanos(static_cast<int32_t>(
+        absl::ToInt64Nanoseconds(since - absl::Trunc(since, absl::Seconds(1)))));
+  }
+  return message;
+}
+
+}  // namespace tally
