@@ -1,10 +1,9 @@
 #include "client/client.h"
 
-#include <atomic>
 #include <functional>
+#include <future>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -39,6 +38,8 @@ class FakeTransport final : public Transport {
     std::function<absl::Status()> on_open = [] { return absl::OkStatus(); };
     // True: the stream ends when the client has ended its half.
     std::function<bool()> on_close = [] { return true; };
+    // Called when the client has been told that a stream has ended.
+    std::function<void()> after_close = [] {};
   };
 
   explicit FakeTransport(const ClientOptions& options)
@@ -48,9 +49,15 @@ class FakeTransport final : public Transport {
     MutexLock lock(&mutex_);
     behaviour_ = std::move(behaviour);
   }
+  // Returns when the client has taken the message.
   void Say(size_t aggregator, v1::ServerMessage message) {
-    MutexLock lock(&mutex_);
-    Tell(aggregator, std::move(message));
+    std::promise<void> taken;
+    {
+      MutexLock lock(&mutex_);
+      Tell(aggregator, std::move(message));
+      event_thread_->Schedule([&taken] { taken.set_value(); });
+    }
+    taken.get_future().wait();
   }
   void Lose(size_t aggregator) {
     MutexLock lock(&mutex_);
@@ -106,7 +113,10 @@ class FakeTransport final : public Transport {
   void End(size_t aggregator, absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     open_[aggregator] = false;
     if (shut_down_) return;
-    event_thread_->Schedule([this, aggregator, status] { events_->OnClosed(aggregator, status); });
+    event_thread_->Schedule([this, aggregator, status, after = behaviour_.after_close] {
+      events_->OnClosed(aggregator, status);
+      after();
+    });
   }
 
   std::vector<v1::ServerMessage> AnswersTo(size_t aggregator, const v1::ClientMessage& message)
@@ -262,15 +272,10 @@ TEST_F(ClientTest, RefusesOptionsThatBreakARule) {
 TEST_F(ClientTest, ConnectGivesUpAtStartTimeoutWithTheTransportsWords) {
   FakeTransport::Behaviour behaviour;
   behaviour.on_open = [] { return absl::UnavailableError("connection refused"); };
-  std::atomic<bool> connected = false;
-  std::thread time([&] {
-    while (!connected) clock_->AdvanceBy(absl::Seconds(1));
-  });
+  behaviour.after_close = [this] { clock_->AdvanceBy(absl::Seconds(20)); };
   EXPECT_THAT(Connect(std::move(behaviour)),
               StatusIs(absl::StatusCode::kDeadlineExceeded,
                        AllOf(HasSubstr("`agg-0`"), HasSubstr("connection refused"))));
-  connected = true;
-  time.join();
 }
 
 TEST_F(ClientTest, RefusesContributionsThatBreakARule) {
@@ -339,10 +344,10 @@ TEST_F(ClientTest, LostStreamIsOpenedAgainAndTheContributionSentAgain) {
   ASSERT_THAT((*client)->StartRound(), IsOk());
   ASSERT_THAT(Contribute(**client, 0), IsOk());
   EXPECT_THAT((*client)->waiting_for(), HasSubstr("round 0, chunk 0 at `agg-0`"));
-  transport_->Lose(0);
   behaviour.answer = true;
+  behaviour.after_close = [this] { clock_->AdvanceBy(absl::Milliseconds(50)); };
   transport_->Behave(behaviour);
-  clock_->AdvanceBy(absl::Milliseconds(50));
+  transport_->Lose(0);
   const absl::StatusOr<ChunkResult> result = (*client)->NextResult();
   ASSERT_THAT(result, IsOk());
   EXPECT_TRUE(result->counted);

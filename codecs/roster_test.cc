@@ -207,7 +207,8 @@ TEST(RosterTest, RefusesAHeaderThatContradictsItself) {
        "`header.left[0].member` = a/1"},
       {R"(epoch: 6 activated { worker: "a" incarnation: 9 })",
        "`header.activated` does not fit: `members` has worker \"a\" twice"},
-      {R"(epoch: 6 activated { worker: "d" incarnation: 1 } activated { worker: "d" incarnation: 2 })",
+      {R"(epoch: 6 activated { worker: "d" incarnation: 1 }
+          activated { worker: "d" incarnation: 2 })",
        "`header.activated` does not fit: `members` has worker \"d\" twice"},
       {R"(epoch: 6 activated { worker: "d" })",
        "`header.activated[0]` is no member: `member.incarnation` = 0"},

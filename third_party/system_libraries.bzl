@@ -2,7 +2,24 @@
 
 Their headers lie in the compiler's own search path, so a target is a list of linker options, asked of pkg-config
 where the library describes itself there. One target per library: whoever needs a library names it.
+
+libtorch is the exception: a part of its headers lies in a folder of its own, and it may be missing. Targets that need
+it are then incompatible: a build of everything passes over them.
 """
+
+_TORCH_HEADERS = "/usr/include/torch/csrc/api/include"
+
+_TORCH = """cc_library(
+    name = "torch",
+    hdrs = glob(["torch_headers/**/*.h"]),
+    includes = ["torch_headers"],
+    linkopts = ["-ltorch", "-ltorch_cpu", "-lc10"],
+)"""
+
+_NO_TORCH = """cc_library(
+    name = "torch",
+    target_compatible_with = ["@platforms//:incompatible"],
+)"""
 
 # Target name -> (pkg-config modules, further linker options).
 _LIBRARIES = {
@@ -46,6 +63,11 @@ def _system_libraries_impl(repository_ctx):
             [flag[2:] for flag in flags if flag.startswith("-D")],
             [flag for flag in flags if flag.startswith("-l") or flag.startswith("-L")] + options,
         ))
+    if repository_ctx.path(_TORCH_HEADERS).exists:
+        repository_ctx.symlink(_TORCH_HEADERS, "torch_headers")
+        build.append(_TORCH)
+    else:
+        build.append(_NO_TORCH)
     repository_ctx.file("BUILD", "\n".join(build) + "\n")
 
 system_libraries = repository_rule(

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Fuzzes each target of tests/fuzz for an equal share of SECONDS and stops at the first finding. Needs clang 14.
+# Fuzzes each target of tests/fuzz for an equal share of SECONDS and stops at the first finding.
+# Needs clang 14.
 #   tools/fuzz.sh 300
 # Corpora and findings are kept in ${XDG_CACHE_HOME:-~/.cache}/tally-fuzz.
 set -euo pipefail

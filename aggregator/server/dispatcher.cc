@@ -187,21 +187,34 @@ std::vector<std::function<void()>> Dispatcher::FinishedDrains() {
   if (drains_.empty()) return {};
   const absl::Time now = clock_->Now();
   const bool drained = engine_.drained();
+  const auto unfinished = static_cast<uint32_t>(engine_.exchanges_under_way());
+  bool stop = false;
+  for (PendingDrain& drain : drains_) {
+    if (drain.unfinished.has_value() || (!drained && now < drain.deadline)) continue;
+    drain.unfinished = unfinished;
+    stop = true;
+  }
+  if (stop) StopStreams();
   std::vector<std::function<void()>> finished;
   std::vector<PendingDrain> pending;
   for (PendingDrain& drain : drains_) {
-    if (!drained && now < drain.deadline) {
+    if (!drain.unfinished.has_value() || (!streams_.empty() && now < drain.deadline)) {
       pending.push_back(std::move(drain));
       continue;
     }
-    const auto unfinished = static_cast<uint32_t>(engine_.exchanges_under_way());
-    finished.push_back([done = std::move(drain.done), unfinished] { done(unfinished); });
+    finished.push_back([done = std::move(drain.done), count = *drain.unfinished] { done(count); });
   }
   drains_ = std::move(pending);
-  if (!finished.empty()) {
-    CarryOut(engine_.Stop(absl::UnavailableError("the aggregator has drained and is going away")));
-  }
   return finished;
+}
+
+void Dispatcher::StopStreams() {
+  const absl::Status status =
+      absl::UnavailableError("the aggregator has drained and is going away");
+  CarryOut(engine_.Stop(status));
+  std::vector<StreamId> mute;
+  for (const auto& [id, stream] : streams_) mute.push_back(id);
+  for (const StreamId stream : mute) CloseSink(stream, status);
 }
 
 void Dispatcher::Tick() {

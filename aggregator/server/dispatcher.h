@@ -14,6 +14,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "aggregator/engine.h"
 #include "base/clock.h"
 #include "base/mutex.h"
@@ -63,8 +65,9 @@ class Dispatcher {
   // No more messages come from the stream: it is closed.
   void EndOfStream(StreamId stream);
 
-  // Begins no new rounds; calls `done` with the number of exchanges cut off, once every round under
-  // way is over or `timeout` has passed, after closing all streams. May be called again.
+  // Begins no new rounds. Once every round under way is over, closes all streams, and calls `done`
+  // with 0 when they have ended; when `timeout` has passed before that, closes them there and then
+  // and calls `done` with the number of exchanges cut off. May be called again.
   void Drain(absl::Duration timeout, std::function<void(uint32_t unfinished)> done);
 
   v1::GetStatusResponse Status(const std::string& job) const;
@@ -80,6 +83,8 @@ class Dispatcher {
   struct PendingDrain {
     absl::Time deadline;
     std::function<void(uint32_t)> done;
+    // Set once the streams have been closed: the exchanges cut off.
+    absl::optional<uint32_t> unfinished = {};
   };
 
   void CarryOut(Actions actions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -88,6 +93,7 @@ class Dispatcher {
   void EnforceDeadlines() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RunTask(const ExchangeTask& task);
   void Tick();
+  void StopStreams() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The drains that are over; the caller runs their callbacks without the lock.
   std::vector<std::function<void()>> FinishedDrains() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -6,12 +6,12 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
-#include <algorithm>
 #include <chrono>
 #include <future>
 #include <random>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "aggregator/server/aggregation_service.h"
 #include "base/byte_size.h"
@@ -112,8 +112,11 @@ class GrpcServer final : public Server {
       return absl::UnavailableError(absl::StrCat(
           "`listen` = \"", options.listen, "\", must be an address that can be listened on here"));
     }
+    // gRPC calls the port of a Unix socket 1.
+    if (absl::StartsWith(options.listen, "unix:")) port_ = 0;
     const MutexLock lock(&mutex_);
     health_ = server_->GetHealthCheckService();
+    health_->SetServingStatus(v1::Aggregation::service_full_name(), true);
     if (!serving_) health_->SetServingStatus(false);
     return absl::OkStatus();
   }
@@ -121,15 +124,13 @@ class GrpcServer final : public Server {
   int port() const override { return port_; }
 
   uint32_t Drain() override {
-    const auto deadline =
-        std::chrono::system_clock::now() + absl::ToChronoMilliseconds(drain_timeout_);
     StopServing();
     std::promise<uint32_t> unfinished;
     dispatcher_.Drain(drain_timeout_,
                       [&unfinished](uint32_t count) { unfinished.set_value(count); });
     const uint32_t count = unfinished.get_future().get();
-    // The last results and words are on their way.
-    server_->Shutdown(std::max(deadline, std::chrono::system_clock::now() + kLastWords));
+    // What was cut off gets its last words.
+    server_->Shutdown(std::chrono::system_clock::now() + kLastWords);
     return count;
   }
 

@@ -22,8 +22,8 @@ struct DenseAdamOptions {
 };
 
 // Adam (Kingma and Ba 2015) with decoupled weight decay (Loshchilov and Hutter 2019) on the mean
-// gradient of the participants. `exchanger` must outlive the optimizer. Returns INVALID_ARGUMENT as
-// ValidateAdamOptions, and if `dtype` is no number format.
+// gradient of the participants. `exchanger` must outlive the optimizer.
+// Returns INVALID_ARGUMENT as ValidateAdamOptions, and if `dtype` is no number format.
 absl::StatusOr<std::unique_ptr<Optimizer>> CreateDenseAdam(Exchanger* exchanger,
                                                            const DenseAdamOptions& options);
 

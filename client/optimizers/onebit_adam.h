@@ -38,8 +38,8 @@ struct OneBitAdamOptions {
 
 // 1-bit Adam (Tang et al., ICML 2021, Algorithm 1; docs/algorithms.md says where this departs from
 // it). Tensors that the layout marks dense are exchanged uncompressed for ever, by plain Adam.
-// `exchanger` must outlive the optimizer. Returns INVALID_ARGUMENT, naming the field, if an option
-// is out of its range.
+// `exchanger` must outlive the optimizer.
+// Returns INVALID_ARGUMENT, naming the field, if an option is out of its range.
 absl::StatusOr<std::unique_ptr<Optimizer>> CreateOneBitAdam(Exchanger* exchanger,
                                                             const OneBitAdamOptions& options);
 

@@ -43,9 +43,10 @@ class Optimizer {
 
   // Exchanges `gradients` and updates `parameters` in place; both [layout.num_elements()] in the
   // order of the flat vector (codecs/layout.h), finite parameters, not overlapping. Blocks until
-  // the round is over. Returns INVALID_ARGUMENT if a size is wrong; OUT_OF_RANGE if a gradient is
-  // not finite under kStop; else the exchange's error. After an error the parameters are not to be
-  // used: chunks may stand at different rounds.
+  // the round is over.
+  // Returns INVALID_ARGUMENT if a size is wrong; then nothing has happened. Returns OUT_OF_RANGE if
+  // a gradient is not finite under kStop; else the exchange's error: then chunks may stand at
+  // different rounds, the parameters are not to be used, and every further Step returns that error.
   virtual absl::Status Step(absl::Span<float> parameters, absl::Span<const float> gradients) = 0;
 
   virtual OptimizerStatistics statistics() const = 0;
@@ -55,8 +56,9 @@ class Optimizer {
   virtual std::string SaveState() const = 0;
 
   // Takes a state that SaveState gave, for the same method, options and layout; the next Step
-  // continues bit-identically. Returns INVALID_ARGUMENT if it belongs to another method or layout;
-  // DATA_LOSS if it is damaged. On error nothing has changed.
+  // continues bit-identically.
+  // Returns INVALID_ARGUMENT if it belongs to another method or layout, or to options under which
+  // the state has other parts; DATA_LOSS if it is damaged. On error nothing has changed.
   virtual absl::Status LoadState(absl::string_view state) = 0;
 };
 

@@ -1,7 +1,7 @@
 """Fuzz targets: one source, run by libFuzzer and by a plain test."""
 
 def fuzz_target(name, deps):
-    """Makes NAME from NAME.cc, NAME_test (random inputs, any compiler) and NAMEer (libFuzzer, by --config=fuzz).
+    """Makes NAME from NAME.cc, NAME_test (random inputs) and NAMEer (libFuzzer, by --config=fuzz).
 
     Args:
       name: Ends in "fuzz".

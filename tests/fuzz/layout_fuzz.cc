@@ -7,6 +7,7 @@
 #include "codecs/exchange.h"
 #include "codecs/layout.h"
 #include "codecs/layout_codec.h"
+#include "google/protobuf/stubs/logging.h"
 #include "kernels/sign_block.h"
 #include "proto/tally/v1/layout.pb.h"
 #include "tests/fuzz/fuzz_target.h"
@@ -58,6 +59,8 @@ std::vector<std::string> SeedInputs() {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace tally;
+  // Protobuf prints a line for each string that is not UTF-8.
+  const google::protobuf::LogSilencer silencer;
   v1::Layout message;
   if (!message.ParseFromArray(data, static_cast<int>(size))) return 0;
   const absl::StatusOr<Layout> layout = DecodeLayout(message);

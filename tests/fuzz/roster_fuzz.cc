@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "codecs/roster.h"
+#include "google/protobuf/stubs/logging.h"
 #include "proto/tally/v1/exchange.pb.h"
 #include "tests/fuzz/fuzz_target.h"
 
@@ -62,6 +63,8 @@ std::vector<std::string> SeedInputs() {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace tally;
+  // Protobuf prints a line for each string that is not UTF-8.
+  const google::protobuf::LogSilencer silencer;
   Roster roster;
   while (size > 0) {
     const size_t header_bytes = std::min<size_t>(data[0], size - 1);

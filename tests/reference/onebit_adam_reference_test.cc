@@ -202,10 +202,10 @@ TEST(OneBitAdamReferenceTest, SameBitsWithoutBiasCorrection) {
 }
 
 // fp32 against exact arithmetic, over the first rounds of compression. As long as an element's bits
-// are the same in both, only rounding separates the two: each round adds at most 32 roundings
-// (2^-24 of the values that they round) to its sum a, to the residuals and to x, and a scale
-// carries the mean error of its segment. So after R rounds
-//   |x32 - x64| <= 32 * R * 2^-24 * (largest |x| + R * largest step)
+// are the same in both, only rounding separates the two: in each round it goes through at most 32
+// roundings (2^-24 of the values that they round), its scale's among them, on the way to its step.
+// So after R rounds
+//   |x32 - x64| <= 32 * R * 2^-24 * (|x| + R * largest step of the element)
 // A bit differs only where a is within the same error of 0; then x may differ by a whole step, and
 // such elements are counted: with the density of a around 0 at most 1 / scale, the share of
 // elements that ever flip is at most rounds * (workers + 1) * 2 * 32 * R * 2^-24.
@@ -240,7 +240,7 @@ TEST(OneBitAdamReferenceTest, StaysWithinRoundingOfExactArithmetic) {
   OneBitAdamReference<double> exact(options);
   OneBitAdamReference<float> rounded(options);
   std::vector<bool> flipped(origin.size());
-  double largest_step = 0.0;
+  std::vector<double> largest_step(origin.size());
   auto entry = log.begin();
   for (uint64_t round = 0; round < kRounds; ++round) {
     std::vector<std::vector<float>> gradients;
@@ -251,7 +251,7 @@ TEST(OneBitAdamReferenceTest, StaysWithinRoundingOfExactArithmetic) {
     exact.Round(gradients, no_misses);
     rounded.Round(gradients, no_misses);
     for (size_t i = 0; i < before.size(); ++i) {
-      largest_step = std::max(largest_step, std::abs(exact.parameters[i] - before[i]));
+      largest_step[i] = std::max(largest_step[i], std::abs(exact.parameters[i] - before[i]));
     }
     for (size_t chunk = 0; chunk < rounded.num_chunks(); ++chunk, ++entry) {
       ASSERT_TRUE(BytesOf(entry->result) == rounded.results[chunk]);
@@ -264,19 +264,15 @@ TEST(OneBitAdamReferenceTest, StaysWithinRoundingOfExactArithmetic) {
     }
   }
 
-  double largest_value = 0.0;
-  for (const double value : exact.parameters) {
-    largest_value = std::max(largest_value, std::abs(value));
-  }
   const double share = 32.0 * kRounds * std::ldexp(1.0, -24);
-  const double bound = share * (largest_value + kRounds * largest_step);
   size_t num_flipped = 0;
   for (size_t i = 0; i < origin.size(); ++i) {
     if (flipped[i]) {
       ++num_flipped;
       continue;
     }
-    ASSERT_LE(std::abs(static_cast<double>(x[0][i]) - exact.parameters[i]), bound)
+    ASSERT_NEAR(x[0][i], exact.parameters[i],
+                share * (std::abs(exact.parameters[i]) + kRounds * largest_step[i]))
         << "element " << i;
   }
   EXPECT_LE(static_cast<double>(num_flipped),

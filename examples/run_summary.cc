@@ -1,0 +1,233 @@
+#include "examples/run_summary.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <functional>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "base/byte_size.h"
+#include "base/status_macros.h"
+
+namespace tally {
+namespace {
+
+constexpr absl::string_view kYardstick = "dense_adam";
+constexpr double kAllowedLossRatio = 1.05;
+constexpr double kDenseBitsBothWays = 64;
+constexpr size_t kCurvePieces = 20;
+
+// The sum of a figure over the reports.
+template <typename T>
+T Sum(absl::Span<const TrainingReport> reports, T (*figure)(const TrainingReport&)) {
+  T sum = 0;
+  for (const TrainingReport& report : reports) sum += figure(report);
+  return sum;
+}
+
+absl::Status CheckSameRun(absl::Span<const TrainingReport> reports) {
+  if (reports.empty()) return absl::InvalidArgumentError("a run must have reports");
+  const TrainingReport& first = reports[0];
+  std::vector<bool> seen(first.workers);
+  for (const TrainingReport& report : reports) {
+    if (report.optimizer != first.optimizer || report.workers != first.workers ||
+        report.aggregators != first.aggregators || report.rounds != first.rounds ||
+        report.parameters != first.parameters ||
+        report.training_loss.size() != first.training_loss.size()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("the reports of `", first.worker, "` and `", report.worker,
+                       "` must be of the same run: they differ in optimizer, workers, "
+                       "aggregators, rounds or parameters"));
+    }
+    if (report.rank >= report.workers || seen[report.rank]) {
+      return absl::InvalidArgumentError(absl::StrCat("`rank` = ", report.rank, " of `",
+                                                     report.worker, "` must be less than workers (",
+                                                     report.workers, ") and its own"));
+    }
+    seen[report.rank] = true;
+    if (report.rank == 0 && report.validation_loss.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("`validation_loss` of `", report.worker, "` must not be empty"));
+    }
+  }
+  if (reports.size() == first.workers && first.rounds > 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "the run of ", first.optimizer, " has ", reports.size(), " reports of ", first.rounds,
+      " rounds, must have ", first.workers, ", one of each worker, of 1 round or more"));
+}
+
+absl::Status CheckSameParameters(absl::Span<const TrainingReport> reports) {
+  const uint64_t digest = reports[0].parameters_digest;
+  if (std::all_of(reports.begin(), reports.end(), [digest](const TrainingReport& report) {
+        return report.parameters_digest == digest;
+      })) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the workers of the ", reports[0].optimizer, " run ended with different parameters: ",
+      absl::StrJoin(reports, ", ", [](std::string* out, const TrainingReport& report) {
+        absl::StrAppend(out, report.worker, " ", FormatDigest(report.parameters_digest));
+      })));
+}
+
+std::vector<LossPoint> MeanTrainingLoss(absl::Span<const TrainingReport> reports) {
+  std::vector<LossPoint> mean = reports[0].training_loss;
+  for (size_t i = 0; i < mean.size(); ++i) {
+    double sum = 0;
+    for (const TrainingReport& report : reports) sum += report.training_loss[i].loss;
+    mean[i].loss = sum / static_cast<double>(reports.size());
+  }
+  return mean;
+}
+
+// Means over pieces of the curve, each at the last of its rounds.
+std::vector<LossPoint> Smooth(absl::Span<const LossPoint> curve) {
+  const size_t piece = std::max<size_t>(1, curve.size() / kCurvePieces);
+  std::vector<LossPoint> smooth;
+  for (size_t begin = 0; begin < curve.size(); begin += piece) {
+    const absl::Span<const LossPoint> points = curve.subspan(begin, piece);
+    double sum = 0;
+    for (const LossPoint& point : points) sum += point.loss;
+    smooth.push_back({points.back().round, sum / static_cast<double>(points.size())});
+  }
+  return smooth;
+}
+
+void AppendBlock(const std::string& title, absl::Span<const LossPoint> curve, std::string* out) {
+  absl::StrAppend(out, "\"", title, "\"\n");
+  for (const LossPoint& point : curve) {
+    absl::StrAppendFormat(out, "%d %.6g\n", point.round, point.loss);
+  }
+  // Two empty lines end a block.
+  *out += "\n\n";
+}
+
+}  // namespace
+
+absl::StatusOr<RunSummary> SummarizeRun(absl::Span<const TrainingReport> reports) {
+  TALLY_RETURN_IF_ERROR(CheckSameRun(reports));
+  TALLY_RETURN_IF_ERROR(CheckSameParameters(reports));
+  const TrainingReport& first =
+      *std::find_if(reports.begin(), reports.end(),
+                    [](const TrainingReport& report) { return report.rank == 0; });
+  const auto workers = static_cast<double>(reports.size());
+  const double worker_rounds = workers * static_cast<double>(first.rounds);
+  RunSummary run;
+  run.optimizer = first.optimizer;
+  run.workers = first.workers;
+  run.aggregators = first.aggregators;
+  run.rounds = first.rounds;
+  run.parameters = first.parameters;
+  run.initial_validation_loss = first.validation_loss.front().loss;
+  run.final_validation_loss = first.validation_loss.back().loss;
+  run.bytes_up_per_round =
+      static_cast<double>(
+          Sum<uint64_t>(reports, [](const TrainingReport& report) { return report.bytes_up; })) /
+      worker_rounds;
+  run.bytes_down_per_round =
+      static_cast<double>(
+          Sum<uint64_t>(reports, [](const TrainingReport& report) { return report.bytes_down; })) /
+      worker_rounds;
+  run.bits_per_parameter_up = Sum<double>(reports, BitsPerParameterUp) / workers;
+  run.bits_per_parameter_down = Sum<double>(reports, BitsPerParameterDown) / workers;
+  run.rounds_per_second = RoundsPerSecond(first);
+  run.parameters_digest = first.parameters_digest;
+  run.training_loss = MeanTrainingLoss(reports);
+  run.validation_loss = first.validation_loss;
+  return run;
+}
+
+absl::Status CompareLosses(absl::Span<const RunSummary> runs) {
+  const auto yardstick = std::find_if(
+      runs.begin(), runs.end(), [](const RunSummary& run) { return run.optimizer == kYardstick; });
+  if (yardstick == runs.end()) return absl::OkStatus();
+  for (const RunSummary& run : runs) {
+    const double ratio = run.final_validation_loss / yardstick->final_validation_loss;
+    if (ratio <= kAllowedLossRatio) continue;
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "the final validation loss of %s, %.4f, is %.1f %% above that of %s, %.4f; at most 5 %% "
+        "are allowed",
+        run.optimizer, run.final_validation_loss, 100 * (ratio - 1), kYardstick,
+        yardstick->final_validation_loss));
+  }
+  return absl::OkStatus();
+}
+
+std::string FormatSummary(absl::Span<const RunSummary> runs) {
+  const auto format_run = [](std::string* out, const RunSummary& run) {
+    absl::StrAppendFormat(out,
+                          "    {\n"
+                          "      \"optimizer\": %s,\n"
+                          "      \"workers\": %d,\n"
+                          "      \"aggregators\": %d,\n"
+                          "      \"rounds\": %d,\n"
+                          "      \"parameters\": %d,\n"
+                          "      \"initial_validation_loss\": %.9g,\n"
+                          "      \"final_validation_loss\": %.9g,\n"
+                          "      \"bytes_up_per_round\": %.9g,\n"
+                          "      \"bytes_down_per_round\": %.9g,\n"
+                          "      \"bits_per_parameter_up\": %.6g,\n"
+                          "      \"bits_per_parameter_down\": %.6g,\n"
+                          "      \"snapshot_bits_per_parameter\": %.6g,\n"
+                          "      \"rounds_per_second\": %.6g,\n"
+                          "      \"parameters_digest\": \"%s\"\n"
+                          "    }",
+                          JsonString(run.optimizer), run.workers, run.aggregators, run.rounds,
+                          run.parameters, run.initial_validation_loss, run.final_validation_loss,
+                          run.bytes_up_per_round, run.bytes_down_per_round,
+                          run.bits_per_parameter_up, run.bits_per_parameter_down,
+                          run.snapshot_bits_per_parameter, run.rounds_per_second,
+                          FormatDigest(run.parameters_digest));
+  };
+  return absl::StrCat("{\n  \"runs\": [\n", absl::StrJoin(runs, ",\n", format_run), "\n  ]\n}\n");
+}
+
+std::string FormatTable(absl::Span<const RunSummary> runs) {
+  std::string table;
+  const auto add_row = [&](absl::string_view title,
+                           const std::function<std::string(const RunSummary&)>& cell) {
+    absl::StrAppendFormat(&table, "%-41s", title);
+    for (const RunSummary& run : runs) absl::StrAppendFormat(&table, "%18s", cell(run));
+    table += "\n";
+  };
+  const auto bytes = [](double value) { return FormatByteSize(static_cast<uint64_t>(value)); };
+  add_row("", [](const RunSummary& run) { return run.optimizer; });
+  add_row("parameters", [](const RunSummary& run) { return absl::StrCat(run.parameters); });
+  add_row("rounds", [](const RunSummary& run) { return absl::StrCat(run.rounds); });
+  add_row("validation loss at the start", [](const RunSummary& run) {
+    return absl::StrFormat("%.4f", run.initial_validation_loss);
+  });
+  add_row("validation loss at the end",
+          [](const RunSummary& run) { return absl::StrFormat("%.4f", run.final_validation_loss); });
+  add_row("bytes up, per worker and round",
+          [&](const RunSummary& run) { return bytes(run.bytes_up_per_round); });
+  add_row("bytes down, per worker and round",
+          [&](const RunSummary& run) { return bytes(run.bytes_down_per_round); });
+  add_row("bits per parameter up (compressed phase)",
+          [](const RunSummary& run) { return absl::StrFormat("%.3f", run.bits_per_parameter_up); });
+  add_row("bits per parameter down", [](const RunSummary& run) {
+    return absl::StrFormat("%.3f", run.bits_per_parameter_down);
+  });
+  add_row("reduction against fp32 (64 bits)", [](const RunSummary& run) -> std::string {
+    const double bits = run.bits_per_parameter_up + run.bits_per_parameter_down;
+    return bits > 0 ? absl::StrFormat("%.1f x", kDenseBitsBothWays / bits) : "-";
+  });
+  add_row("rounds per second",
+          [](const RunSummary& run) { return absl::StrFormat("%.2f", run.rounds_per_second); });
+  add_row("digest of the parameters",
+          [](const RunSummary& run) { return FormatDigest(run.parameters_digest); });
+  return table;
+}
+
+std::string FormatCurves(absl::Span<const RunSummary> runs) {
+  std::string curves;
+  for (const RunSummary& run : runs) {
+    AppendBlock(absl::StrCat(run.optimizer, ", training"), Smooth(run.training_loss), &curves);
+    AppendBlock(absl::StrCat(run.optimizer, ", validation"), run.validation_loss, &curves);
+  }
+  return curves;
+}
+
+}  // namespace tally

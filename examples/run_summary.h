@@ -1,0 +1,63 @@
+// What several runs came to, and whether that is good enough.
+#ifndef TALLY_EXAMPLES_RUN_SUMMARY_H_
+#define TALLY_EXAMPLES_RUN_SUMMARY_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "examples/training_report.h"
+
+namespace tally {
+
+// One run of all its workers.
+struct RunSummary {
+  std::string optimizer;
+  uint64_t workers = 0;
+  uint64_t aggregators = 0;
+  uint64_t rounds = 0;
+  uint64_t parameters = 0;
+  double initial_validation_loss = 0;
+  double final_validation_loss = 0;
+  // Of all messages, per worker and round.
+  double bytes_up_per_round = 0;
+  double bytes_down_per_round = 0;
+  // Of contributions and of results, per worker and round of the compressed phase.
+  double bits_per_parameter_up = 0;
+  double bits_per_parameter_down = 0;
+  // Of residual snapshots, which no run has yet.
+  double snapshot_bits_per_parameter = 0;
+  double rounds_per_second = 0;
+  uint64_t parameters_digest = 0;
+  std::vector<LossPoint> training_loss;    // mean over the workers
+  std::vector<LossPoint> validation_loss;  // worker 0's
+};
+
+// Brings the reports of one run, one from each worker, together. Figures are means over the
+// workers, the speed is worker 0's.
+// Returns INVALID_ARGUMENT if the reports are not those of one run, each worker once;
+// FAILED_PRECONDITION if the workers ended with different parameters: the message lists their
+// digests.
+absl::StatusOr<RunSummary> SummarizeRun(absl::Span<const TrainingReport> reports);
+
+// Returns FAILED_PRECONDITION, with both losses, if a run's final validation loss is more than 5 %
+// above that of dense_adam, provided that is among the runs.
+absl::Status CompareLosses(absl::Span<const RunSummary> runs);
+
+// {"runs": [...]}, without the curves.
+std::string FormatSummary(absl::Span<const RunSummary> runs);
+
+// A table for people, one column per run. The reduction is against fp32 both ways, 64 bits.
+std::string FormatTable(absl::Span<const RunSummary> runs);
+
+// For gnuplot: per run one block of training losses, averaged over twentieths of the run so that
+// the curve can be read, then one of validation losses, each under the optimizer's name; columns
+// are round and loss.
+std::string FormatCurves(absl::Span<const RunSummary> runs);
+
+}  // namespace tally
+
+#endif  // TALLY_EXAMPLES_RUN_SUMMARY_H_

@@ -1,0 +1,58 @@
+// What a trainer process is told on its command line.
+#ifndef TALLY_EXAMPLES_TRAINER_OPTIONS_H_
+#define TALLY_EXAMPLES_TRAINER_OPTIONS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/optional.h"
+#include "client/client_options.h"
+#include "examples/model.h"
+
+namespace tally {
+
+// One field per flag (examples/trainer_flags.cc says what each means).
+struct TrainerOptions {
+  std::string job;
+  std::string worker;
+  uint32_t rank = 0;
+  uint32_t workers = 1;
+  std::vector<AggregatorAddress> aggregators;
+  uint64_t run = 0;
+  std::string optimizer;
+  uint64_t rounds = 0;
+  absl::optional<uint64_t> warmup_rounds;
+  double learning_rate = 0;
+  double epsilon = 0;
+  uint32_t batch = 0;
+  uint64_t seed = 0;
+  std::string text;
+  std::string report;  // empty: none
+  uint64_t validate_every = 0;
+  uint32_t chunk_elements = 0;
+  uint32_t arrival_jitter_ms = 0;
+  absl::Duration start_timeout;
+  absl::Duration aggregator_timeout;
+};
+
+// Returns INVALID_ARGUMENT, naming flag, value and rule, if `job`, `worker` or `text` is empty;
+// `workers` or `rounds` is 0; `rank` is not less than `workers`; `optimizer` is not one of
+// OptimizerNames(); `learning_rate` or `epsilon` is not positive and finite; `batch` is not from 1
+// to 65,536; `arrival_jitter_ms` is above a minute; or a timeout is not positive.
+absl::Status ValidateTrainerOptions(const TrainerOptions& options);
+
+// Reads "agg-0=host:port,agg-1=host:port". Returns INVALID_ARGUMENT, naming the flag, if an entry
+// has no name or no address.
+absl::StatusOr<std::vector<AggregatorAddress>> ParseAggregators(absl::string_view text);
+
+// How the trainer joins the run with `model`, whose parameters are still the initial ones.
+ClientOptions MakeClientOptions(const TrainerOptions& options, Model& model);
+
+}  // namespace tally
+
+#endif  // TALLY_EXAMPLES_TRAINER_OPTIONS_H_

@@ -1,0 +1,143 @@
+#include "examples/training.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/status_macros.h"
+#include "examples/counter_random.h"
+#include "examples/parameters_digest.h"
+
+namespace tally {
+namespace {
+
+// Windows per call of the model: bounds the memory of its activations.
+constexpr size_t kValidationBatch = 32;
+
+class TrainingLoop {
+ public:
+  TrainingLoop(const TrainerOptions& options, const TrainingParts& parts)
+      : options_(options), parts_(parts), start_(parts.clock->Now()) {
+    report_.optimizer = options.optimizer;
+    report_.worker = options.worker;
+    report_.rank = options.rank;
+    report_.workers = options.workers;
+    report_.aggregators = options.aggregators.size();
+    report_.rounds = options.rounds;
+    report_.parameters = parts.model->layout().num_elements();
+    if (options.rank == 0) validation_windows_ = parts.text->ValidationWindows();
+  }
+
+  absl::StatusOr<TrainingReport> Run() {
+    TALLY_RETURN_IF_ERROR(Validate(0));
+    for (uint64_t round = 1; round <= options_.rounds; ++round) {
+      TALLY_RETURN_IF_ERROR(Step(round));
+      const bool is_point = options_.validate_every != 0 && round % options_.validate_every == 0;
+      if (is_point || round == options_.rounds) TALLY_RETURN_IF_ERROR(Validate(round));
+    }
+    report_.seconds = absl::ToDoubleSeconds(TrainingTime());
+    TALLY_RETURN_IF_ERROR(parts_.client->Leave());
+    const ClientStatistics traffic = parts_.client->statistics();
+    report_.bytes_up = BytesUp(traffic);
+    report_.bytes_down = BytesDown(traffic);
+    if (report_.compressed_rounds == 0) {
+      report_.compressed_rounds = options_.rounds;
+      report_.compressed_bytes_up = traffic.contribution_bytes;
+      report_.compressed_bytes_down = traffic.result_bytes;
+    }
+    report_.missed_contributions = traffic.missed_contributions;
+    report_.parameters_digest = ParametersDigest(parts_.model->parameters());
+    return report_;
+  }
+
+ private:
+  static uint64_t BytesUp(const ClientStatistics& traffic) {
+    return traffic.contribution_bytes + traffic.other_bytes_sent;
+  }
+  static uint64_t BytesDown(const ClientStatistics& traffic) {
+    return traffic.result_bytes + traffic.other_bytes_received;
+  }
+
+  absl::Duration TrainingTime() const { return parts_.clock->Now() - start_ - validation_time_; }
+
+  absl::Status Step(uint64_t round) {
+    const double loss = parts_.model->ComputeGradients(
+        parts_.text->DrawBatch(options_.seed, options_.rank, round, options_.batch));
+    TALLY_RETURN_IF_ERROR(CheckFinite("training", round, loss));
+    report_.training_loss.push_back({round, loss});
+    DelayArrival(round);
+    const bool compressing = parts_.optimizer->statistics().compressing;
+    const ClientStatistics before = parts_.client->statistics();
+    TALLY_RETURN_IF_ERROR(
+        parts_.optimizer->Step(parts_.model->parameters(), parts_.model->gradients()));
+    const ClientStatistics after = parts_.client->statistics();
+    if (compressing) {
+      ++report_.compressed_rounds;
+      report_.compressed_bytes_up += after.contribution_bytes - before.contribution_bytes;
+      report_.compressed_bytes_down += after.result_bytes - before.result_bytes;
+    }
+    if (parts_.progress != nullptr) {
+      parts_.progress->Show({options_.optimizer, round, options_.rounds, loss, BytesUp(after),
+                             BytesDown(after), compressing, TrainingTime()});
+    }
+    return absl::OkStatus();
+  }
+
+  // Keeps the contributions of this round back for a random time.
+  void DelayArrival(uint64_t round) const {
+    if (options_.arrival_jitter_ms == 0) return;
+    const uint64_t bits =
+        RandomBits(options_.seed, DrawPurpose::kArrivalDelay, options_.rank, round, 0);
+    absl::SleepFor(absl::Microseconds(
+        static_cast<int64_t>(RandomBelow(options_.arrival_jitter_ms * uint64_t{1000} + 1, bits))));
+  }
+
+  absl::Status Validate(uint64_t round) {
+    if (options_.rank != 0) return absl::OkStatus();
+    const absl::Time begin = parts_.clock->Now();
+    const double loss = ValidationLoss();
+    validation_time_ += parts_.clock->Now() - begin;
+    report_.validation_loss.push_back({round, loss});
+    return CheckFinite("validation", round, loss);
+  }
+
+  double ValidationLoss() const {
+    const TextWindows& all = validation_windows_;
+    double sum = 0;
+    for (size_t first = 0; first < all.num_windows; first += kValidationBatch) {
+      TextWindows batch;
+      batch.length = all.length;
+      batch.num_windows = std::min(kValidationBatch, all.num_windows - first);
+      const auto begin = all.symbols.begin() + static_cast<std::ptrdiff_t>(first * all.length);
+      batch.symbols.assign(begin,
+                           begin + static_cast<std::ptrdiff_t>(batch.num_windows * batch.length));
+      sum += parts_.model->Loss(batch) * static_cast<double>(batch.num_windows);
+    }
+    return sum / static_cast<double>(all.num_windows);
+  }
+
+  static absl::Status CheckFinite(absl::string_view which, uint64_t round, double loss) {
+    if (std::isfinite(loss)) return absl::OkStatus();
+    return absl::OutOfRangeError(
+        absl::StrCat("round ", round, ": the ", which, " loss is ", loss,
+                     ", must be finite; a smaller --learning_rate may help"));
+  }
+
+  const TrainerOptions& options_;
+  const TrainingParts& parts_;
+  const absl::Time start_;
+  TextWindows validation_windows_;
+  absl::Duration validation_time_ = absl::ZeroDuration();
+  TrainingReport report_;
+};
+
+}  // namespace
+
+absl::StatusOr<TrainingReport> Train(const TrainerOptions& options, const TrainingParts& parts) {
+  return TrainingLoop(options, parts).Run();
+}
+
+}  // namespace tally

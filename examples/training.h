@@ -1,0 +1,35 @@
+// The loop of an example trainer.
+#ifndef TALLY_EXAMPLES_TRAINING_H_
+#define TALLY_EXAMPLES_TRAINING_H_
+
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "client/client.h"
+#include "client/optimizers/optimizer.h"
+#include "examples/model.h"
+#include "examples/progress_line.h"
+#include "examples/text_data.h"
+#include "examples/trainer_options.h"
+#include "examples/training_report.h"
+
+namespace tally {
+
+// What a run is made of; all must outlive it.
+struct TrainingParts {
+  const TextData* text = nullptr;
+  Model* model = nullptr;
+  Client* client = nullptr;
+  Optimizer* optimizer = nullptr;
+  const Clock* clock = nullptr;
+  ProgressLine* progress = nullptr;  // null: shows none
+};
+
+// Trains for options.rounds: draws the worker's batch, computes gradients, takes the optimizer's
+// step. Worker 0 validates before, after and every `validate_every` rounds between; the others
+// leave that curve empty, since their models are the same. Takes leave at the end.
+// Returns OUT_OF_RANGE if the loss stops being finite; else the error of the optimizer or client.
+absl::StatusOr<TrainingReport> Train(const TrainerOptions& options, const TrainingParts& parts);
+
+}  // namespace tally
+
+#endif  // TALLY_EXAMPLES_TRAINING_H_

@@ -1,0 +1,213 @@
+#include "examples/training.h"
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <string>
+
+#include "absl/types/optional.h"
+#include "base/simulated_clock.h"
+#include "examples/mlp_model.h"
+#include "examples/parameters_digest.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/util/status_matchers.h"
+
+namespace tally {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::Field;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+// A client that only counts: what it carries is set by the optimizer below.
+class CountingClient final : public Client {
+ public:
+  explicit CountingClient(const Layout* layout) : layout_(*layout) {}
+
+  const Layout& layout() const override { return layout_; }
+  uint64_t next_round() const override { return 0; }
+  absl::Status StartRound() override { return absl::OkStatus(); }
+  absl::Status Contribute(uint32_t, const Exchange&, Buffer) override { return absl::OkStatus(); }
+  absl::Status Abstain(uint32_t, const Exchange&) override { return absl::OkStatus(); }
+  absl::StatusOr<ChunkResult> NextResult() override { return ChunkResult(); }
+  absl::StatusOr<absl::optional<ChunkResult>> PollResult() override { return absl::nullopt; }
+  absl::Status Leave() override {
+    left = true;
+    return absl::OkStatus();
+  }
+  ClientStatistics statistics() const override { return traffic; }
+  std::string waiting_for() const override { return ""; }
+
+  bool left = false;
+  ClientStatistics traffic;
+
+ private:
+  const Layout& layout_;
+};
+
+// Goes down the gradient; sends 100 bytes a round in its first two rounds, then 10. Every step
+// takes a second.
+class StepDown final : public Optimizer {
+ public:
+  StepDown(CountingClient* client, SimulatedClock* clock) : client_(*client), clock_(*clock) {}
+
+  absl::string_view name() const override { return "onebit_adam"; }
+  absl::Status Step(absl::Span<float> parameters, absl::Span<const float> gradients) override {
+    if (!failure.ok()) return failure;
+    for (size_t i = 0; i < parameters.size(); ++i) parameters[i] -= rate * gradients[i];
+    const uint64_t num_bytes = statistics().compressing ? 10 : 100;
+    client_.traffic.contribution_bytes += num_bytes;
+    client_.traffic.result_bytes += 2 * num_bytes;
+    clock_.AdvanceBy(absl::Seconds(1));
+    ++steps_;
+    return absl::OkStatus();
+  }
+  OptimizerStatistics statistics() const override {
+    return {.steps = steps_, .compressing = steps_ >= 2};
+  }
+  std::string SaveState() const override { return ""; }
+  absl::Status LoadState(absl::string_view) override { return absl::OkStatus(); }
+
+  float rate = 0.1f;
+  absl::Status failure;
+
+ private:
+  CountingClient& client_;
+  SimulatedClock& clock_;
+  uint64_t steps_ = 0;
+};
+
+class TrainingTest : public testing::Test {
+ protected:
+  TrainingTest() {
+    options_.optimizer = "onebit_adam";
+    options_.worker = "w-0";
+    options_.workers = 2;
+    options_.aggregators = {{"agg-0", "host:1"}};
+    options_.rounds = 6;
+    options_.batch = 8;
+    options_.seed = 1;
+  }
+
+  absl::StatusOr<TrainingReport> RunTraining() {
+    return Train(options_, {.text = &text_,
+                            .model = model_.get(),
+                            .client = &client_,
+                            .optimizer = &optimizer_,
+                            .clock = &clock_});
+  }
+
+  static std::string Repeat(const std::string& text, int times) {
+    std::string repeated;
+    for (int i = 0; i < times; ++i) repeated += text;
+    return repeated;
+  }
+
+  const TextData text_ = *TextData::Create({Repeat("a text that repeats itself. ", 500)}, 2, 4);
+  const std::unique_ptr<MlpModel> model_ =
+      *MlpModel::Create({.vocabulary_size = text_.vocabulary_size(),
+                         .context = 3,
+                         .embedding_width = 4,
+                         .hidden_width = 8,
+                         .chunk_elements = 256});
+  SimulatedClock clock_;
+  CountingClient client_{&model_->layout()};
+  StepDown optimizer_{&client_, &clock_};
+  TrainerOptions options_;
+};
+
+TEST_F(TrainingTest, ReportsLossesTrafficAndSpeed) {
+  options_.validate_every = 2;
+  client_.traffic.other_bytes_sent = 7;
+  client_.traffic.other_bytes_received = 8;
+  client_.traffic.missed_contributions = 3;
+  const absl::StatusOr<TrainingReport> report = RunTraining();
+  ASSERT_THAT(report, IsOk());
+  EXPECT_THAT(report->training_loss, SizeIs(6));
+  EXPECT_THAT(report->validation_loss,
+              ElementsAre(Field(&LossPoint::round, 0), Field(&LossPoint::round, 2),
+                          Field(&LossPoint::round, 4), Field(&LossPoint::round, 6)));
+  EXPECT_LT(report->validation_loss.back().loss, report->validation_loss.front().loss);
+  EXPECT_EQ(report->bytes_up, 2 * 100u + 4 * 10u + 7u);
+  EXPECT_EQ(report->bytes_down, 2 * 200u + 4 * 20u + 8u);
+  EXPECT_EQ(report->compressed_rounds, 4u);
+  EXPECT_EQ(report->compressed_bytes_up, 40u);
+  EXPECT_EQ(report->compressed_bytes_down, 80u);
+  EXPECT_EQ(report->missed_contributions, 3u);
+  EXPECT_EQ(report->seconds, 6);
+  EXPECT_EQ(report->parameters, model_->layout().num_elements());
+  EXPECT_EQ(report->parameters_digest, ParametersDigest(model_->parameters()));
+}
+
+TEST_F(TrainingTest, BitsAreThoseOfAllRoundsIfNoneIsCompressed) {
+  options_.rounds = 2;
+  const absl::StatusOr<TrainingReport> report = RunTraining();
+  ASSERT_THAT(report, IsOk());
+  EXPECT_EQ(report->compressed_rounds, 2u);
+  EXPECT_EQ(report->compressed_bytes_up, 200u);
+  EXPECT_EQ(report->compressed_bytes_down, 400u);
+}
+
+TEST_F(TrainingTest, ValidatesAtStartAndEndUnlessAskedForMore) {
+  const absl::StatusOr<TrainingReport> report = RunTraining();
+  ASSERT_THAT(report, IsOk());
+  EXPECT_THAT(report->validation_loss,
+              ElementsAre(Field(&LossPoint::round, 0), Field(&LossPoint::round, 6)));
+}
+
+TEST_F(TrainingTest, OnlyWorkerZeroValidates) {
+  options_.rank = 1;
+  const absl::StatusOr<TrainingReport> report = RunTraining();
+  ASSERT_THAT(report, IsOk());
+  EXPECT_THAT(report->validation_loss, IsEmpty());
+}
+
+TEST_F(TrainingTest, TakesLeaveAfterTheLastRound) {
+  ASSERT_THAT(RunTraining(), IsOk());
+  EXPECT_TRUE(client_.left);
+}
+
+TEST_F(TrainingTest, StopsAtALossThatIsNotFinite) {
+  model_->parameters()[0] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THAT(RunTraining(),
+              StatusIs(absl::StatusCode::kOutOfRange, HasSubstr("round 0: the validation loss")));
+  options_.rank = 1;
+  for (float& parameter : model_->parameters()) parameter = std::numeric_limits<float>::infinity();
+  EXPECT_THAT(RunTraining(),
+              StatusIs(absl::StatusCode::kOutOfRange, HasSubstr("round 1: the training loss")));
+}
+
+TEST_F(TrainingTest, HandsOnTheOptimizersError) {
+  optimizer_.failure = absl::DeadlineExceededError("round 3: waiting for `w-1`");
+  EXPECT_THAT(RunTraining(),
+              StatusIs(absl::StatusCode::kDeadlineExceeded, HasSubstr("waiting for `w-1`")));
+  EXPECT_FALSE(client_.left);
+}
+
+TEST_F(TrainingTest, ArrivalJitterChangesNoParameter) {
+  options_.arrival_jitter_ms = 1;
+  const absl::StatusOr<TrainingReport> report = RunTraining();
+  ASSERT_THAT(report, IsOk());
+  MlpOptions again;
+  again.vocabulary_size = text_.vocabulary_size();
+  again.context = 3;
+  again.embedding_width = 4;
+  again.hidden_width = 8;
+  again.chunk_elements = 256;
+  const std::unique_ptr<MlpModel> fresh = *MlpModel::Create(again);
+  options_.arrival_jitter_ms = 0;
+  StepDown optimizer(&client_, &clock_);
+  const absl::StatusOr<TrainingReport> undisturbed = Train(options_, {.text = &text_,
+                                                                      .model = fresh.get(),
+                                                                      .client = &client_,
+                                                                      .optimizer = &optimizer,
+                                                                      .clock = &clock_});
+  ASSERT_THAT(undisturbed, IsOk());
+  EXPECT_EQ(report->parameters_digest, undisturbed->parameters_digest);
+}
+
+}  // namespace
+}  // namespace tally

@@ -1,0 +1,235 @@
+#!/usr/bin/env bash
+# Trains a small language model on this machine, uncompressed and with 1-bit Adam, and compares. See --help.
+set -euo pipefail
+CALLED_FROM="${PWD}"
+cd "$(dirname "${BASH_SOURCE[0]}")"
+ROOT="${PWD}"
+readonly CALLED_FROM ROOT
+
+usage() {
+  cat <<'END'
+Usage: ./quickstart.sh [OPTION...]
+
+Starts aggregators and workers as processes of this machine, trains a character-level transformer
+of 0.8 million parameters through them, once per optimizer, and ends with a table, a picture of the
+loss curves and summary.json. Installs (Debian, Ubuntu) and builds what is missing first; after
+that the default takes less than three minutes on two cores.
+
+  --optimizer NAME[,NAME]  methods to train with, in turn         (dense_adam,onebit_adam)
+  --workers N              worker processes, 1 to 64              (4)
+  --aggregators N          aggregator processes, 1 to 64          (2)
+  --rounds N               steps per run, 10 to 1000000; a fifth of them are the uncompressed
+                           warm-up of 1-bit Adam                  (600)
+  --text FILE              a text file, or a directory of them    (/usr/share/common-licenses)
+  --out DIR                where the results go                   (out/quickstart)
+  --help                   this text
+
+Fails, and says why, if a process fails, if the workers of a run end with different parameters, or
+if a compressed run's validation loss is more than 5 % above that of dense_adam.
+END
+}
+
+fail() {
+  echo "quickstart.sh: $*" >&2
+  exit 1
+}
+
+# usage_error MESSAGE: what is wrong with the command line.
+usage_error() {
+  echo "quickstart.sh: $*; see --help" >&2
+  exit 2
+}
+
+# check_number OPTION VALUE LOWEST HIGHEST
+check_number() {
+  if ! [[ "$2" =~ ^[1-9][0-9]{0,8}$ ]] || (($2 < $3 || $2 > $4)); then
+    usage_error "$1 = '$2', must be a whole number from $3 to $4"
+  fi
+}
+
+optimizers=dense_adam,onebit_adam
+workers=4
+aggregators=2
+rounds=600
+text=/usr/share/common-licenses
+out="${ROOT}/out/quickstart"
+
+read_options() {
+  while (($# > 0)); do
+    local option="$1" value
+    case "${option}" in
+      --help | -h)
+        usage
+        exit 0
+        ;;
+      --*=*)
+        value="${option#*=}"
+        option="${option%%=*}"
+        shift
+        ;;
+      --optimizer | --workers | --aggregators | --rounds | --text | --out)
+        (($# >= 2)) || usage_error "${option} must have a value"
+        value="$2"
+        shift 2
+        ;;
+      *) usage_error "'${option}' is no option" ;;
+    esac
+    case "${option}" in
+      --optimizer) optimizers="${value}" ;;
+      --workers) workers="${value}" ;;
+      --aggregators) aggregators="${value}" ;;
+      --rounds) rounds="${value}" ;;
+      --text) text="${value}" ;;
+      --out) out="${value}" ;;
+      *) usage_error "'${option}' is no option" ;;
+    esac
+  done
+}
+
+check_options() {
+  [[ "${optimizers}" =~ ^[a-z0-9_]+(,[a-z0-9_]+)*$ ]] ||
+    usage_error "--optimizer = '${optimizers}', must be a name, or several separated by commas"
+  local repeated
+  repeated="$(tr ',' '\n' <<<"${optimizers}" | sort | uniq --repeated)"
+  [[ -z "${repeated}" ]] || usage_error "--optimizer = '${optimizers}', must name each method once"
+  check_number --workers "${workers}" 1 64
+  check_number --aggregators "${aggregators}" 1 64
+  check_number --rounds "${rounds}" 10 1000000
+  # Relative paths are the caller's.
+  [[ "${text}" == /* ]] || text="${CALLED_FROM}/${text}"
+  [[ "${out}" == /* ]] || out="${CALLED_FROM}/${out}"
+  [[ -e "${text}" ]] || usage_error "--text = '${text}', must exist"
+}
+
+# The processes that this script started and has not seen end: their names by process id, and the
+# logs by name.
+declare -A running=() logs=()
+
+# start NAME LOG COMMAND...: in the background, with its errors in the log.
+start() {
+  local name="$1"
+  logs["${name}"]="$2"
+  "${@:3}" 2>>"$2" &
+  running[$!]="${name}"
+}
+
+# Ends them: kindly, and what has not gone after five seconds for good. Runs on every way out.
+stop_processes() {
+  local pid deadline=$((SECONDS + 5))
+  for pid in "${!running[@]}"; do kill -TERM "${pid}" 2>/dev/null || true; done
+  for pid in "${!running[@]}"; do
+    while kill -0 "${pid}" 2>/dev/null && ((SECONDS < deadline)); do sleep 0.05; done
+    kill -KILL "${pid}" 2>/dev/null || true
+    wait "${pid}" 2>/dev/null || true
+    unset "running[${pid}]"
+  done
+}
+
+# Fails if a process has failed, or if an aggregator, which should outlive its workers, has ended;
+# forgets workers that have ended well.
+check_processes() {
+  local pid status name
+  for pid in "${!running[@]}"; do
+    if kill -0 "${pid}" 2>/dev/null; then continue; fi
+    status=0
+    wait "${pid}" || status=$?
+    name="${running[${pid}]}"
+    unset "running[${pid}]"
+    if ((status == 0)) && [[ "${name}" == w-* ]]; then continue; fi
+    echo >&2
+    echo "quickstart.sh: ${name} ended with status ${status}; the end of ${logs[${name}]}:" >&2
+    tail -n 10 "${logs[${name}]}" >&2
+    exit 1
+  done
+}
+
+install_and_build() {
+  "${ROOT}/tools/install_packages.sh" build trainer
+  bazel build --noshow_progress --ui_event_filters=-info //aggregator/server:tally-aggregator \
+    //examples:summarize_runs //examples:transformer_trainer
+  local bin
+  bin="$(bazel info --noshow_progress bazel-bin 2>/dev/null)"
+  aggregator_binary="${bin}/aggregator/server/tally-aggregator"
+  trainer_binary="${bin}/examples/transformer_trainer"
+  summary_binary="${bin}/examples/summarize_runs"
+}
+
+# Starts the aggregators on free ports; sets `addresses` to name=host:port,...
+start_aggregators() {
+  local directory="${out}/aggregators" index name
+  rm -rf "${directory}"
+  mkdir -p "${directory}"
+  for ((index = 0; index < aggregators; ++index)); do
+    name="agg-${index}"
+    start "${name}" "${directory}/${name}.log" "${aggregator_binary}" --name="${name}" \
+      --listen=127.0.0.1:0 --port_file="${directory}/${name}.port"
+  done
+  addresses=""
+  local deadline=$((SECONDS + 30))
+  for ((index = 0; index < aggregators; ++index)); do
+    name="agg-${index}"
+    until [[ -e "${directory}/${name}.port" ]]; do
+      check_processes
+      ((SECONDS < deadline)) || fail "${name} does not listen after 30 s"
+      sleep 0.05
+    done
+    addresses+="${addresses:+,}${name}=127.0.0.1:$(<"${directory}/${name}.port")"
+  done
+}
+
+# train OPTIMIZER: one run; its reports go to ${out}/OPTIMIZER. The first worker shows progress.
+train() {
+  local optimizer="$1" directory="${out}/$1" rank name run
+  rm -rf "${directory}"
+  mkdir -p "${directory}"
+  # Tells this start of the job from every other.
+  run="$(date +%s%N)"
+  for ((rank = 0; rank < workers; ++rank)); do
+    name="w-${rank}"
+    start "${name}" "${directory}/${name}.log" "${trainer_binary}" --job="quickstart-${optimizer}" \
+      --run="${run}" --worker="${name}" --rank="${rank}" --workers="${workers}" \
+      --aggregators="${addresses}" --optimizer="${optimizer}" --rounds="${rounds}" \
+      --warmup_rounds="$((rounds / 5))" --text="${text}" \
+      --validate_every="$(((rounds + 7) / 8))" --report="${directory}/${name}.json"
+  done
+  while ((${#running[@]} > aggregators)); do
+    check_processes
+    sleep 0.1
+  done
+}
+
+main() {
+  read_options "$@"
+  check_options
+  install_and_build
+  mkdir -p "${out}"
+  rm -f "${out}/summary.json" "${out}/loss_curves.txt" "${out}/loss_curves.png"
+  trap stop_processes EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  start_aggregators
+  local list=() optimizer rank reports
+  for optimizer in ${optimizers//,/ }; do
+    train "${optimizer}"
+    reports=""
+    for ((rank = 0; rank < workers; ++rank)); do
+      reports+="${reports:+,}${out}/${optimizer}/w-${rank}.json"
+    done
+    list+=("${reports}")
+  done
+  stop_processes
+
+  echo
+  local verdict=0
+  "${summary_binary}" --out="${out}" "${list[@]}" || verdict=$?
+  if [[ -e "${out}/loss_curves.txt" ]]; then
+    gnuplot -c "${ROOT}/examples/loss_curves.gnuplot" \
+      "${out}/loss_curves.txt" "${out}/loss_curves.png"
+    echo
+    echo "Loss curves: ${out}/loss_curves.png"
+    echo "Summary:     ${out}/summary.json"
+  fi
+  exit "${verdict}"
+}
+
+main "$@"

@@ -1,0 +1,32 @@
+// A whole run of real processes on this machine.
+#ifndef TALLY_TESTS_END_TO_END_TRAINING_RUN_H_
+#define TALLY_TESTS_END_TO_END_TRAINING_RUN_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "examples/training_report.h"
+
+namespace tally {
+
+struct TrainingRunOptions {
+  // Names a folder below the test's own, for logs and reports; unique within the test.
+  std::string name;
+  int num_aggregators = 2;
+  int num_workers = 4;
+  // More flags for every worker, such as "--optimizer=onebit_adam".
+  std::vector<std::string> worker_flags;
+  // For each process to do its part; bounds a run that hangs.
+  absl::Duration timeout = absl::Minutes(2);
+};
+
+// Starts aggregators on free ports and mlp_trainer processes on a text of its own, lets them run to
+// their end, and returns the workers' reports by rank. Finds the programs in the test's runfiles.
+// Returns the first error of a process, with the end of its log.
+absl::StatusOr<std::vector<TrainingReport>> RunTraining(const TrainingRunOptions& options);
+
+}  // namespace tally
+
+#endif  // TALLY_TESTS_END_TO_END_TRAINING_RUN_H_
