@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Trains a small language model on this machine, uncompressed and with 1-bit Adam, and compares. See --help.
+# Trains a small language model on this machine, uncompressed and with 1-bit Adam, and compares the
+# two. See --help.
 set -euo pipefail
 CALLED_FROM="${PWD}"
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -132,7 +133,7 @@ check_processes() {
   for pid in "${!running[@]}"; do
     if kill -0 "${pid}" 2>/dev/null; then continue; fi
     status=0
-    wait "${pid}" || status=$?
+    wait "${pid}" 2>/dev/null || status=$?
     name="${running[${pid}]}"
     unset "running[${pid}]"
     if ((status == 0)) && [[ "${name}" == w-* ]]; then continue; fi

@@ -242,8 +242,8 @@ TEST(WorstCaseBytesTest, BoundsALargeRoster) {
   EXPECT_THAT(run.peak_bytes(), Le(run.admitted_bytes()));
 }
 
-// A figure far above the truth would send away jobs that fit. What is missing to it here are headers,
-// of which three rounds make few.
+// A figure far above the truth would send away jobs that fit. What is missing to it here are
+// headers, of which three rounds make few.
 TEST(WorstCaseBytesTest, IsCloseToTheTruthWherePayloadsPrevail) {
   const absl::StatusOr<Layout> layout = Layout::Create({{"weights", 4 << 16}}, 1 << 16);
   ASSERT_THAT(layout, IsOk());

@@ -11,8 +11,6 @@
 namespace tally {
 namespace {
 
-// A wait shorter than this is nobody's business.
-constexpr absl::Duration kNoticeAfter = absl::Seconds(1);
 constexpr absl::Duration kNoticeInterval = absl::Seconds(1);
 
 }  // namespace

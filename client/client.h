@@ -34,15 +34,18 @@ struct ClientStatistics {
 class Client : public Exchanger {
  public:
   // Connects to all aggregators and waits until the run has started: all expected workers are
-  // there. Returns INVALID_ARGUMENT, naming the field, if an option breaks its rule or an
-  // aggregator refuses one; DEADLINE_EXCEEDED if it is not started within start_timeout: the
-  // message names the aggregator that cannot be reached (with the transport's words), or how many
-  // workers are still missing.
+  // there.
+  // Returns INVALID_ARGUMENT, naming the field, if an option breaks its rule or an aggregator
+  // refuses one; FAILED_PRECONDITION if the run has started without this worker; DEADLINE_EXCEEDED
+  // if it is not started within start_timeout: the message names the aggregator that cannot be
+  // reached (with the transport's words), or gives its reason, how many workers are still missing.
   static absl::StatusOr<std::unique_ptr<Client>> Connect(ClientOptions options);
 
   // Ends this worker's part in the run, after the last result of a round: tells the aggregators and
-  // closes the streams. The run ends when every worker has left. Returns FAILED_PRECONDITION while
-  // results are outstanding.
+  // waits until they have closed the streams. Every call after it returns FAILED_PRECONDITION. The
+  // run ends when every worker has left.
+  // Returns FAILED_PRECONDITION while results are outstanding; DEADLINE_EXCEEDED, naming the
+  // aggregator, if a stream is not closed within 10 s.
   virtual absl::Status Leave() = 0;
 
   virtual ClientStatistics statistics() const = 0;

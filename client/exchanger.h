@@ -38,8 +38,9 @@ struct ChunkResult {
 // go on in the background from the first Contribute on, so a caller that alternates Contribute and
 // PollResult overlaps its own encoding and decoding with the transport.
 //
-// Not thread-safe: one thread, or callers that take turns. After an error every further call
-// returns that error.
+// Not thread-safe: one thread, or callers that take turns. After the run has failed every further
+// call returns the same error; a call that was only wrong (INVALID_ARGUMENT, FAILED_PRECONDITION
+// for its order) changes nothing, and the run goes on.
 class Exchanger {
  public:
   virtual ~Exchanger() = default;
@@ -54,7 +55,8 @@ class Exchanger {
 
   // Queues this worker's contribution; takes `payload`, which is a payload of `exchange` for the
   // chunk. Chunks whose turn has not come wait here until the aggregator's window has room for
-  // them. Returns INVALID_ARGUMENT if the chunk does not exist, or the payload breaks a rule of its
+  // them.
+  // Returns INVALID_ARGUMENT if the chunk does not exist, or the payload breaks a rule of its
   // codec; FAILED_PRECONDITION if no round is open or the chunk has contributed to it already; else
   // as NextResult.
   virtual absl::Status Contribute(uint32_t chunk, const Exchange& exchange, Buffer payload) = 0;
@@ -64,7 +66,8 @@ class Exchanger {
   virtual absl::Status Abstain(uint32_t chunk, const Exchange& exchange) = 0;
 
   // Waits for the next result of the round.
-  // Returns FAILED_PRECONDITION if none is outstanding; DEADLINE_EXCEEDED if an aggregator made no
+  // Returns FAILED_PRECONDITION if none is outstanding, or none can come before this worker has
+  // contributed to a chunk that the window waits for; DEADLINE_EXCEEDED if an aggregator made no
   // progress for its timeout: the message names the aggregator, round, chunk and the workers that
   // it waits for; UNAVAILABLE if an aggregator went away for longer than that; the aggregator's own
   // code, with its words, if it refused this worker; DATA_LOSS if a result contradicts its header

@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/clock.h"
 #include "base/grpc_status.h"
 #include "base/logging.h"
 #include "base/simulated_clock.h"
@@ -28,7 +27,6 @@
 namespace tally {
 namespace {
 
-using ::testing::AllOf;
 using ::testing::Each;
 using ::testing::Gt;
 using ::testing::HasSubstr;
@@ -156,11 +154,11 @@ TEST_F(ServerTest, RefusesAnAddressThatIsInUseOrIsNone) {
 }
 
 TEST_F(ServerTest, ListensOnAUnixSocketWithoutAPort) {
+  // The path of a socket has at most 107 bytes.
   const char* const folder = std::getenv("TEST_TMPDIR");
-  const std::string path =
-      absl::StrCat(folder == nullptr ? "/tmp" : folder, "/server_test.", getpid());
+  ASSERT_EQ(chdir(folder == nullptr ? "/tmp" : folder), 0);
   const absl::StatusOr<std::unique_ptr<Server>> server =
-      Create({.name = "agg-0", .listen = "unix:" + path});
+      Create({.name = "agg-0", .listen = "unix:server_test.socket"});
   ASSERT_THAT(server, IsOk());
   EXPECT_EQ((*server)->port(), 0);
 }
@@ -215,17 +213,18 @@ TEST_F(ServerTest, AWorkerThatTakesNoAnswersIsNotReadUntilItDoes) {
   const auto workers = StartRun(1);
   const TestContribution contribution = workers[0]->Contribution(0, 1);
   workers[0]->Send(contribution);
+  workers[0]->AwaitResult(0);
   RawStream& stream = workers[0]->stream();
-  std::thread repeater([&] {
+  std::future<void> repeating = std::async(std::launch::async, [&] {
     const v1::ClientMessage repeat = contribution.Slices(1 << 20).front();
     for (int i = 0; i < kRepeats; ++i) stream.Send(repeat);
   });
   EXPECT_THAT(GetStatus(), IsOk());
-  for (int i = 0; i < 1 + kRepeats; ++i) {
+  for (int i = 0; i < kRepeats; ++i) {
     const absl::optional<v1::ServerMessage> answer = stream.Receive();
     ASSERT_TRUE(answer.has_value() && answer->has_result());
   }
-  repeater.join();
+  repeating.get();
   EXPECT_EQ(GetStatus()->jobs(0).contributions_offered(), 1u);
 }
 

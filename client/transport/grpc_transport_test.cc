@@ -36,12 +36,12 @@ class FakeAggregator final : public v1::Aggregation::Service {
   explicit FakeAggregator(std::function<grpc::Status(ServerStream&)> serve)
       : serve_(std::move(serve)) {
     grpc::ServerBuilder builder;
-    builder.AddListeningPort("localhost:0", grpc::InsecureServerCredentials(), &port_);
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
     builder.RegisterService(this);
     server_ = builder.BuildAndStart();
   }
 
-  std::string address() const { return absl::StrCat("localhost:", port_); }
+  std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
   // Cuts all streams.
   void Stop() { server_->Shutdown(std::chrono::system_clock::now()); }
 
@@ -252,11 +252,11 @@ class RawServer final : public grpc::CallbackGenericService {
     const grpc::Slice slice(bytes);
     message_ = grpc::ByteBuffer(&slice, 1);
     grpc::ServerBuilder builder;
-    builder.AddListeningPort("localhost:0", grpc::InsecureServerCredentials(), &port_);
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
     builder.RegisterCallbackGenericService(this);
     server_ = builder.BuildAndStart();
   }
-  std::string address() const { return absl::StrCat("localhost:", port_); }
+  std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
 
  private:
   class Reactor final : public grpc::ServerGenericBidiReactor {

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -32,7 +33,6 @@ namespace tally {
 namespace {
 
 using ::testing::AllOf;
-using ::testing::Each;
 using ::testing::HasSubstr;
 
 // A chunk is 2 MiB of fp32, so that it takes more than one slice.
@@ -86,7 +86,7 @@ class HostileTest : public testing::Test {
     for (const auto& worker : workers_) {
       const RawWorker::Result& result = worker->AwaitResult(chunk);
       EXPECT_EQ(result.values.size(), kChunkElements);
-      EXPECT_THAT(result.values, Each(value));
+      EXPECT_EQ(std::count(result.values.begin(), result.values.end(), value), kChunkElements);
       EXPECT_EQ(result.header.participants(), "\x07");
       if (header_bytes.empty()) header_bytes = result.header_bytes;
       EXPECT_EQ(result.header_bytes, header_bytes);
@@ -499,8 +499,9 @@ TEST_F(HostileTest, ARepeatAfterTheRoundIsAnsweredAgain) {
   third_->Contribute(0, 30);
   ExpectResult(0, 11);
   first_->Send(contribution);
-  const absl::optional<v1::ServerMessage> answer = first_->stream().Receive();
-  ASSERT_TRUE(answer.has_value());
+  absl::optional<v1::ServerMessage> answer = first_->stream().Receive();
+  while (answer.has_value() && answer->has_notice()) answer = first_->stream().Receive();
+  ASSERT_TRUE(answer.has_value() && answer->has_result());
   EXPECT_EQ(answer->result().chunk(), 0u);
   EXPECT_EQ(answer->result().round(), 1u);
 }
