@@ -61,8 +61,11 @@ absl::Status WritePortFile(const std::string& path, int port) {
 
 absl::Status Run(const sigset_t& stop_signals) {
   TALLY_RETURN_IF_ERROR(InitLogging(absl::GetFlag(FLAGS_log_level)));
-  TALLY_ASSIGN_OR_RETURN(const uint64_t memory_limit,
-                         ParseByteSize(absl::GetFlag(FLAGS_memory_limit)));
+  const absl::StatusOr<uint64_t> memory_limit = ParseByteSize(absl::GetFlag(FLAGS_memory_limit));
+  if (!memory_limit.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("`memory_limit`: ", memory_limit.status().message()));
+  }
   TALLY_ASSIGN_OR_RETURN(const Backend* const backend, FindBackend(absl::GetFlag(FLAGS_backend)));
   const int threads = absl::GetFlag(FLAGS_threads);
   const RealClock clock;
@@ -71,7 +74,7 @@ absl::Status Run(const sigset_t& stop_signals) {
       Server::Create(
           {.name = absl::GetFlag(FLAGS_name),
            .listen = absl::GetFlag(FLAGS_listen),
-           .memory_limit_bytes = memory_limit,
+           .memory_limit_bytes = *memory_limit,
            .window_chunks = absl::GetFlag(FLAGS_window_chunks),
            .num_compute_threads =
                threads == 0 ? static_cast<int>(std::thread::hardware_concurrency()) : threads,
@@ -81,7 +84,7 @@ absl::Status Run(const sigset_t& stop_signals) {
           backend, &clock));
   LogInfo(absl::StrCat("aggregator `", absl::GetFlag(FLAGS_name), "` listens on ",
                        absl::GetFlag(FLAGS_listen), " (port ", server->port(), "), memory limit ",
-                       FormatByteSize(memory_limit), ", back end ", backend->name()));
+                       FormatByteSize(*memory_limit), ", back end ", backend->name()));
   if (!absl::GetFlag(FLAGS_port_file).empty()) {
     TALLY_RETURN_IF_ERROR(WritePortFile(absl::GetFlag(FLAGS_port_file), server->port()));
   }
