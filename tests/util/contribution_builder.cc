@@ -18,7 +18,7 @@ absl::Span<const uint8_t> BytesOf(const std::string& text) {
 
 std::string DensePayload(absl::Span<const float> values) {
   std::string payload(values.size() * sizeof(float), '\0');
-  std::memcpy(payload.data(), values.data(), payload.size());
+  if (!values.empty()) std::memcpy(payload.data(), values.data(), payload.size());
   return payload;
 }
 

@@ -7,6 +7,9 @@
 #include <cstdlib>
 #include <new>
 
+// Of the sanitizers' runtimes; null without one.
+extern "C" size_t __sanitizer_get_current_allocated_bytes() __attribute__((weak));
+
 namespace {
 
 std::atomic<int64_t> live_bytes{0};
@@ -27,7 +30,12 @@ void Discount(void* memory) {
 
 namespace tally {
 
-int64_t LiveBytes() { return live_bytes; }
+int64_t LiveBytes() {
+  if (__sanitizer_get_current_allocated_bytes != nullptr) {
+    return static_cast<int64_t>(__sanitizer_get_current_allocated_bytes());
+  }
+  return live_bytes;
+}
 
 }  // namespace tally
 

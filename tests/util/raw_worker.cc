@@ -113,7 +113,7 @@ void RawWorker::Apply(const v1::ServerMessage& message) {
   TALLY_CHECK(result.header.payload_bytes() == payload_.size() &&
                   (payload_.empty() || result.header.payload_digest() == Digest64(payload_)),
               "the header tells the payload's size and digest");
-  std::memcpy(result.values.data(), payload_.data(), payload_.size());
+  if (!payload_.empty()) std::memcpy(result.values.data(), payload_.data(), payload_.size());
   payload_.clear();
   Head& head = heads_[result.header.chunk()];
   // What came before already, as the answer to a repeat.
