@@ -146,7 +146,7 @@ check_processes() {
 
 install_and_build() {
   "${ROOT}/tools/install_packages.sh" build trainer
-  bazel build --noshow_progress --ui_event_filters=-info //aggregator/server:tally-aggregator \
+  bazel build --noshow_progress //aggregator/server:tally-aggregator \
     //examples:summarize_runs //examples:transformer_trainer
   local bin
   bin="$(bazel info --noshow_progress bazel-bin 2>/dev/null)"
