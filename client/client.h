@@ -45,13 +45,14 @@ class Client : public Exchanger {
   // waits until they have closed the streams. Every call after it returns FAILED_PRECONDITION. The
   // run ends when every worker has left.
   // Returns FAILED_PRECONDITION while results are outstanding; DEADLINE_EXCEEDED, naming the
-  // aggregator, if a stream is not closed within 10 s.
+  // aggregator, if a stream is not closed within 10 s, or aggregator_timeout if that is
+  // shorter.
   virtual absl::Status Leave() = 0;
 
   virtual ClientStatistics statistics() const = 0;
 
-  // Why the open round waits, for people; empty if it does not: "round 812, chunk 3 at `agg-1`:
-  // waiting for worker `w-5` for 4.2 s; 7 of 8 arrived".
+  // Why the open round waits, for people; empty if it does not: "round 812, chunk 3 at `agg-1`
+  // for 4.2s: waiting for worker `w-5`, silent for 4.2 s; 7 of 8 arrived in 5.0 s".
   virtual std::string waiting_for() const = 0;
 };
 

@@ -240,7 +240,8 @@ void Session::OnNotice(size_t aggregator, const v1::Notice& notice) {
 void Session::OnRefusal(size_t aggregator, const v1::Refusal& refusal) {
   // The stream ends next, with the same code and words; what may pass is tried again after that.
   const absl::StatusCode code = RefusalCode(refusal);
-  if (code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kResourceExhausted) {
+  if (code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kResourceExhausted ||
+      code == absl::StatusCode::kDeadlineExceeded) {
     return;
   }
   Fail(absl::Status(

@@ -21,14 +21,19 @@ v1::ClientMessage Session::HelloTo(size_t aggregator) const {
     hello.add_aggregators(address.name);
   }
   hello.set_aggregator_index(static_cast<uint32_t>(aggregator));
+  const Roster* last_roster = nullptr;
   for (size_t p = 0; p < aggregators_[aggregator].num_chunks; ++p) {
     const Chunk& chunk = ChunkAt(aggregator, p);
     if (!chunk.history.begun()) continue;
-    v1::Hello::EpochRoster& roster = *hello.add_rosters();
-    roster.set_chunk(ChunkIndex(aggregator, p));
-    roster.set_epoch(chunk.history.roster().epoch());
-    for (const MemberId& member : chunk.history.roster().members()) {
-      *roster.add_roster() = EncodeMember(member);
+    // Chunks mostly share one roster; a large one per chunk would not fit into the message.
+    const Roster& roster = chunk.history.roster();
+    if (last_roster == nullptr || last_roster->epoch() != roster.epoch() ||
+        last_roster->members() != roster.members()) {
+      v1::Hello::EpochRoster& sent = *hello.add_rosters();
+      sent.set_chunk(ChunkIndex(aggregator, p));
+      sent.set_epoch(roster.epoch());
+      for (const MemberId& member : roster.members()) *sent.add_roster() = EncodeMember(member);
+      last_roster = &roster;
     }
     v1::ChunkProgress& progress = *hello.add_chunks();
     progress.set_chunk(ChunkIndex(aggregator, p));

@@ -5,6 +5,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "codecs/limits.h"
 
 namespace tally {
 
@@ -27,6 +28,11 @@ v1::Layout EncodeLayout(const Layout& layout) {
 }
 
 absl::StatusOr<Layout> DecodeLayout(const v1::Layout& message) {
+  // Before anything is taken for them: an empty tensor is two bytes of the message.
+  if (static_cast<size_t>(message.tensors_size()) > kMaxTensors) {
+    return absl::InvalidArgumentError(absl::StrCat("`tensors.size` = ", message.tensors_size(),
+                                                   ", must be at most ", kMaxTensors));
+  }
   std::vector<Tensor> tensors;
   tensors.reserve(message.tensors_size());
   for (const v1::Tensor& encoded : message.tensors()) {

@@ -1,5 +1,6 @@
 #include "kernels/backend.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -224,10 +225,14 @@ absl::Status Backend::MomentumStep(const MomentumArgs& args) const {
   return absl::OkStatus();
 }
 
+// What is beyond it stays in the residual; so scales that are sent on are always legal.
+constexpr double kLargestScale = 0x1p64;
+
 float ScaleFromNorm(ScaleRule rule, double norm, uint64_t num_live) {
   if (num_live == 0) return 0.0f;
   const double mean = norm / static_cast<double>(num_live);
-  return static_cast<float>(rule == ScaleRule::kRootMeanSquare ? std::sqrt(mean) : mean);
+  const double scale = rule == ScaleRule::kRootMeanSquare ? std::sqrt(mean) : mean;
+  return static_cast<float>(std::min(scale, kLargestScale));
 }
 
 uint64_t CountLive(absl::Span<const uint8_t> live, uint64_t begin, uint64_t end) {

@@ -191,6 +191,7 @@ class Backend {
 
 // Scale of a segment from its norm (sum of squares or of magnitudes) over `num_live` elements: fp64
 // division and square root, one rounding to fp32. 0 if no element lives.
+// At most 2^64, the largest scale that may be sent.
 float ScaleFromNorm(ScaleRule rule, double norm, uint64_t num_live);
 
 // Number of bits that are 1 among elements [begin, end) of `live`; end - begin if `live` is empty.

@@ -363,6 +363,11 @@ TEST(ScaleFromNormTest, IsTheMeanOrItsRoot) {
   EXPECT_EQ(ScaleFromNorm(ScaleRule::kRootMeanSquare, 5.0, 0), 0.0f);
 }
 
+TEST(ScaleFromNormTest, IsAtMostTheLargestScaleThatMayBeSent) {
+  EXPECT_EQ(ScaleFromNorm(ScaleRule::kMeanMagnitude, 0x1p66, 2), 0x1p64f);
+  EXPECT_EQ(ScaleFromNorm(ScaleRule::kRootMeanSquare, 0x1p131, 2), 0x1p64f);
+}
+
 TEST(ScaleFromNormTest, RoundsOnce) {
   // In fp32 the norm would become 2^25 and the mean 1.
   EXPECT_EQ(ScaleFromNorm(ScaleRule::kMeanMagnitude, 0x1p25 + 4.0, 1 << 25), 1.0f + 0x1p-23f);

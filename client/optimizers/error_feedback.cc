@@ -10,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status_macros.h"
-#include "codecs/limits.h"
 #include "codecs/sign_codec.h"
 
 namespace tally {
@@ -106,9 +105,7 @@ void ErrorFeedback::WriteScales(uint32_t chunk) {
                   segments_.num_segments(chunk));
   const size_t first_segment = segments_.first_segment(chunk);
   for (size_t k = 0; k < parts.scales.size(); ++k) {
-    const float scale =
-        ScaleFromNorm(rule_, norms_[first_segment + k], num_live_[first_segment + k]);
-    parts.scales[k] = std::min(scale, kMaxMagnitude);
+    parts.scales[k] = ScaleFromNorm(rule_, norms_[first_segment + k], num_live_[first_segment + k]);
   }
 }
 
