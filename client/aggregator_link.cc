@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "codecs/duration.h"
 
 namespace tally {
 namespace {
@@ -17,8 +18,7 @@ constexpr int kHeartbeatsPerSilenceLimit = 3;
 
 absl::Duration SilenceLimit(const v1::Welcome& welcome) {
   if (!welcome.has_silence_limit()) return absl::InfiniteDuration();
-  return absl::Seconds(welcome.silence_limit().seconds()) +
-         absl::Nanoseconds(welcome.silence_limit().nanos());
+  return DecodeDuration(welcome.silence_limit());
 }
 
 std::string InstanceName(const v1::Welcome::Instance& instance) {

@@ -1,5 +1,6 @@
 // The messages that a session sends of its own accord.
 #include "client/session.h"
+#include "codecs/duration.h"
 #include "codecs/limits.h"
 #include "codecs/roster.h"
 
@@ -67,9 +68,7 @@ v1::ClientMessage Session::HeartbeatAt(absl::Time now) const {
     wait.set_chunk(FirstAwaited(a));
     wait.set_round(*round_);
     const absl::Duration since = now - aggregators_[a].waiting_since;
-    wait.mutable_since()->set_seconds(absl::ToInt64Seconds(since));
-    wait.mutable_since()->set_nanos(static_cast<int32_t>(
-        absl::ToInt64Nanoseconds(since - absl::Trunc(since, absl::Seconds(1)))));
+    *wait.mutable_since() = EncodeDuration(since);
   }
   return message;
 }
