@@ -7,6 +7,7 @@
 #include "base/byte_size.h"
 #include "codecs/exchange.h"
 #include "codecs/layout.h"
+#include "codecs/limits.h"
 
 namespace tally {
 
@@ -22,6 +23,13 @@ constexpr uint64_t kHeaderBytes = 16;
 constexpr uint64_t kMemberBytes = 1024;
 // What an allocation of a payload takes beside its bytes: owner, alignment, the allocator's own.
 constexpr uint64_t kAllocationBytes = 256;
+
+// What the arithmetic of one exchange takes beside payloads and residual: tables, estimates or sums
+// in fp32, and the indices of what is chosen.
+uint64_t ScratchBytes(uint64_t num_elements) {
+  constexpr uint64_t kElementBytes = 2 * sizeof(float) + sizeof(uint32_t) + sizeof(float);
+  return kElementBytes * num_elements + 2 * kMinSketchCells * sizeof(float);
+}
 
 uint64_t LayoutBytes(const Layout& layout) {
   constexpr uint64_t kTensorBytes = 256;
@@ -39,20 +47,26 @@ uint64_t LayoutBytes(const Layout& layout) {
 
 uint64_t WorstCaseBytes(const JobDescription& description, uint32_t window_chunks) {
   const uint64_t members = description.roster_limit;
-  uint64_t largest_payload = 0;
+  uint64_t largest_contribution = 0;
+  uint64_t largest_result = 0;
+  uint64_t largest_scratch = 0;
   uint64_t every_chunk = 0;
   const std::vector<uint32_t> chunks = description.OwnChunks();
   for (const uint32_t chunk : chunks) {
-    const uint64_t payload = MaxPayloadBytes(description.layout, chunk) + kAllocationBytes;
-    largest_payload = std::max(largest_payload, payload);
-    every_chunk += kChunkBytes + kKeptResults * payload + kKeptHeaders * kHeaderBytes;
+    const uint64_t result =
+        MaxResultBytes(description.layout, chunk, description.roster_limit) + kAllocationBytes;
+    largest_contribution = std::max(
+        largest_contribution, MaxContributionBytes(description.layout, chunk) + kAllocationBytes);
+    largest_result = std::max(largest_result, result);
+    every_chunk += kChunkBytes + kKeptResults * result + kKeptHeaders * kHeaderBytes;
     const Layout::Chunk& shape = description.layout.chunks()[chunk];
     if (!shape.dense) every_chunk += uint64_t{shape.num_elements} * sizeof(float);
+    largest_scratch = std::max(largest_scratch, ScratchBytes(shape.num_elements));
   }
   const uint64_t window = std::min<uint64_t>(window_chunks, chunks.size());
-  const uint64_t staged = members * window * largest_payload;
-  const uint64_t in_transit = members * largest_payload;
-  const uint64_t computed = window * largest_payload;
+  const uint64_t staged = members * window * largest_contribution;
+  const uint64_t in_transit = members * largest_contribution;
+  const uint64_t computed = window * (largest_result + largest_scratch);
   // One share more for the job's own list of members.
   const uint64_t everybody = (chunks.size() + 1) * members * kMemberBytes;
   return LayoutBytes(description.layout) + staged + in_transit + computed + every_chunk + everybody;

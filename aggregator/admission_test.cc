@@ -243,13 +243,13 @@ TEST(WorstCaseBytesTest, BoundsALargeRoster) {
 }
 
 // A figure far above the truth would send away jobs that fit. What is missing to it here are
-// headers, of which three rounds make few.
+// headers, of which three rounds make few, and what sparse exchanges of every element would take.
 TEST(WorstCaseBytesTest, IsCloseToTheTruthWherePayloadsPrevail) {
   const absl::StatusOr<Layout> layout = Layout::Create({{"weights", 4 << 16}}, 1 << 16);
   ASSERT_THAT(layout, IsOk());
   GreedyRun run(*layout, 4, 4, {"agg-0"});
   for (const bool sign : {true, false, false}) run.PlayRound(sign);
-  EXPECT_THAT(run.peak_bytes(), AllOf(Ge(run.admitted_bytes() * 8 / 10), Le(run.admitted_bytes())));
+  EXPECT_THAT(run.peak_bytes(), AllOf(Ge(run.admitted_bytes() * 45 / 100), Le(run.admitted_bytes())));
 }
 
 TEST(WorstCaseBytesTest, CountsTheRosterThatTheJobMayGrowTo) {

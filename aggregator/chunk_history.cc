@@ -21,7 +21,7 @@ std::shared_ptr<const StoredResult> ChunkHistory::Append(v1::ResultHeader header
   auto result = std::make_shared<StoredResult>();
   std::string bytes = header.SerializeAsString();
   chain_ = ChainOf(bytes);
-  result->round = header.round();
+  result->place = PlaceOf(header);
   result->chain = chain_;
   result->message.set_chunk(header.chunk());
   result->message.set_round(header.round());
@@ -32,20 +32,20 @@ std::shared_ptr<const StoredResult> ChunkHistory::Append(v1::ResultHeader header
 
   results_.push_back(result);
   if (results_.size() > kKeptResults) results_.pop_front();
-  headers_.push_back({header.round(), chain_});
+  headers_.push_back({PlaceOf(header), chain_});
   if (headers_.size() > kKeptHeaders) headers_.pop_front();
   return result;
 }
 
-std::shared_ptr<const StoredResult> ChunkHistory::FindResult(uint64_t round) const {
+std::shared_ptr<const StoredResult> ChunkHistory::FindResult(const Place& place) const {
   const auto found = std::find_if(results_.begin(), results_.end(),
-                                  [round](const auto& result) { return result->round == round; });
+                                  [&](const auto& result) { return result->place == place; });
   return found == results_.end() ? nullptr : *found;
 }
 
-bool ChunkHistory::Contains(uint64_t round, uint64_t chain) const {
+bool ChunkHistory::Contains(const Place& place, uint64_t chain) const {
   return std::any_of(headers_.rbegin(), headers_.rend(), [&](const PastHeader& header) {
-    return header.round == round && header.chain == chain;
+    return header.place == place && header.chain == chain;
   });
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/buffer.h"
+#include "codecs/place.h"
 #include "codecs/roster.h"
 #include "proto/tally/v1/exchange.pb.h"
 
@@ -14,7 +15,7 @@ namespace tally {
 
 // An entry as it goes to the workers. The same object, and the same bytes, for all of them.
 struct StoredResult {
-  uint64_t round = 0;
+  Place place;
   uint64_t chain = 0;
   // All fields but the slice, which the transport fills in.
   v1::Result message;
@@ -35,10 +36,10 @@ class ChunkHistory {
   // Of the next exchange.
   const Roster& roster() const { return roster_; }
 
-  // The result of that round, if it is still kept. Null otherwise.
-  std::shared_ptr<const StoredResult> FindResult(uint64_t round) const;
-  // Whether the entry of that round is ours and has that chain; false also if it is forgotten.
-  bool Contains(uint64_t round, uint64_t chain) const;
+  // The result of that exchange, if it is still kept. Null otherwise.
+  std::shared_ptr<const StoredResult> FindResult(const Place& place) const;
+  // Whether the entry of that exchange is ours and has that chain; false also if it is forgotten.
+  bool Contains(const Place& place, uint64_t chain) const;
   // The newest entry. Null before the genesis.
   std::shared_ptr<const StoredResult> newest() const {
     return results_.empty() ? nullptr : results_.back();
@@ -46,7 +47,7 @@ class ChunkHistory {
 
  private:
   struct PastHeader {
-    uint64_t round;
+    Place place;
     uint64_t chain;
   };
 

@@ -41,8 +41,8 @@ TEST(ChunkHistoryTest, IsEmptyBeforeTheGenesis) {
   const ChunkHistory history;
   EXPECT_EQ(history.chain(), 0u);
   EXPECT_EQ(history.newest(), nullptr);
-  EXPECT_EQ(history.FindResult(0), nullptr);
-  EXPECT_FALSE(history.Contains(0, 0));
+  EXPECT_EQ(history.FindResult({0, 0}), nullptr);
+  EXPECT_FALSE(history.Contains({0, 0}, 0));
   EXPECT_THAT(history.roster().members(), SizeIs(0));
 }
 
@@ -74,7 +74,7 @@ TEST(ChunkHistoryTest, AStoredResultSaysAllButTheSlice) {
   advice.set_wait_us(17);
   const auto payload = std::make_shared<const Buffer>(8);
   const auto result = history.Append(HeaderOf(0), payload, advice);
-  EXPECT_EQ(result->round, 0u);
+  EXPECT_EQ(result->place, (Place{0, 0}));
   EXPECT_EQ(result->payload, payload);
   EXPECT_EQ(result->message.chunk(), 3u);
   EXPECT_EQ(result->message.round(), 0u);
@@ -88,21 +88,21 @@ TEST(ChunkHistoryTest, KeepsTheLastResultsOnly) {
   for (uint64_t round = 0; round < 5; ++round) {
     const auto result = history.Append(HeaderOf(round), nullptr, {});
     EXPECT_EQ(history.newest(), result);
-    EXPECT_EQ(history.FindResult(round), result);
+    EXPECT_EQ(history.FindResult({round, 0}), result);
   }
   static_assert(kKeptResults == 2);
-  EXPECT_NE(history.FindResult(3), nullptr);
-  EXPECT_EQ(history.FindResult(2), nullptr);
+  EXPECT_NE(history.FindResult({3, 0}), nullptr);
+  EXPECT_EQ(history.FindResult({2, 0}), nullptr);
 }
 
 TEST(ChunkHistoryTest, KnowsItsOwnEntriesByRoundAndChain) {
   ChunkHistory history;
   const auto genesis = history.Append(GenesisBefore(0), nullptr, {});
   const auto first = history.Append(HeaderOf(0), nullptr, {});
-  EXPECT_TRUE(history.Contains(genesis->round, genesis->chain));
-  EXPECT_TRUE(history.Contains(0, first->chain));
-  EXPECT_FALSE(history.Contains(0, genesis->chain));
-  EXPECT_FALSE(history.Contains(1, first->chain));
+  EXPECT_TRUE(history.Contains(genesis->place, genesis->chain));
+  EXPECT_TRUE(history.Contains({0, 0}, first->chain));
+  EXPECT_FALSE(history.Contains({0, 0}, genesis->chain));
+  EXPECT_FALSE(history.Contains({1, 0}, first->chain));
 }
 
 TEST(ChunkHistoryTest, ForgetsHeadersPastTheLimit) {
@@ -111,9 +111,9 @@ TEST(ChunkHistoryTest, ForgetsHeadersPastTheLimit) {
   for (uint64_t round = 0; round + 1 < kKeptHeaders; ++round) {
     history.Append(HeaderOf(round), nullptr, {});
   }
-  EXPECT_TRUE(history.Contains(genesis->round, genesis->chain));
+  EXPECT_TRUE(history.Contains(genesis->place, genesis->chain));
   history.Append(HeaderOf(kKeptHeaders - 1), nullptr, {});
-  EXPECT_FALSE(history.Contains(genesis->round, genesis->chain));
+  EXPECT_FALSE(history.Contains(genesis->place, genesis->chain));
 }
 
 TEST(ChunkHistoryDeathTest, AHeaderThatContradictsTheRosterIsOurBug) {

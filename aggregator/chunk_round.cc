@@ -8,12 +8,13 @@
 #include "absl/strings/str_join.h"
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "codecs/sparse_codec.h"
 
 namespace tally {
 namespace {
 
-std::string Place(uint32_t chunk, uint64_t round) {
-  return absl::StrCat("chunk ", chunk, ", round ", round, ": ");
+std::string Prefix(uint32_t chunk, const Place& place) {
+  return absl::StrCat("chunk ", chunk, ", ", PlaceName(place), ": ");
 }
 
 }  // namespace
@@ -32,14 +33,14 @@ std::shared_ptr<const StoredResult> ChunkRound::Form(const Roster& roster, absl:
   genesis.set_initial_state_digest(description_->initial_state_digest);
   for (const MemberId& member : roster.members()) *header.add_roster() = EncodeMember(member);
   std::shared_ptr<const StoredResult> result = history_.Append(std::move(header), nullptr, {});
-  Open(description_->first_round, now);
+  Open({description_->first_round, 0}, now);
   return result;
 }
 
 absl::StatusOr<ChunkRound::Verdict> ChunkRound::Stage(const MemberId& member,
                                                       StagedContribution contribution,
                                                       absl::Time now) {
-  const std::string place = Place(chunk_, contribution.round);
+  const std::string place = Prefix(chunk_, contribution.place);
   if (phase_ == Phase::kForming) {
     return absl::FailedPreconditionError(
         absl::StrCat(place, "`round` must wait until the run has started"));
@@ -49,20 +50,24 @@ absl::StatusOr<ChunkRound::Verdict> ChunkRound::Stage(const MemberId& member,
     return absl::FailedPreconditionError(absl::StrCat(
         place, "`member` = ", member.worker, "/", member.incarnation, " must be in the roster"));
   }
-  if (contribution.round < round_) {
-    std::shared_ptr<const StoredResult> result = history_.FindResult(contribution.round);
+  if (contribution.place < place_) {
+    std::shared_ptr<const StoredResult> result = history_.FindResult(contribution.place);
     if (result != nullptr) return Verdict(Answered{std::move(result)});
     return absl::NotFoundError(absl::StrCat(
-        place, "`round` is over and its result no longer kept; round ", round_, " is open"));
+        place, "`round` is over and its result no longer kept; ", PlaceName(place_), " is open"));
   }
-  if (contribution.round > round_) {
+  if (contribution.place > place_) {
     return absl::FailedPreconditionError(
-        absl::StrCat(place, "`round` must be the open one, ", round_));
+        absl::StrCat(place, "`round` must be the open one, ", PlaceName(place_)));
   }
   if (contribution.prev_chain != history_.chain()) {
     return absl::FailedPreconditionError(
         absl::StrCat(place, "`prev_chain` = ", absl::Hex(contribution.prev_chain), ", must be ",
                      absl::Hex(history_.chain()), ", the head of this history"));
+  }
+  if (place_.half == 1) {
+    const absl::Status answers = CheckAnswers(contribution.exchange);
+    if (!answers.ok()) return absl::Status(answers.code(), absl::StrCat(place, answers.message()));
   }
   absl::optional<StagedContribution>& staged = staged_[*position];
   if (staged.has_value()) {
@@ -79,6 +84,19 @@ absl::StatusOr<ChunkRound::Verdict> ChunkRound::Stage(const MemberId& member,
   staged = std::move(contribution);
   if (num_arrived_++ == 0) first_arrival_at_ = now;
   return Verdict(Staged{.repeat = false});
+}
+
+absl::Status ChunkRound::CheckAnswers(const Exchange& exchange) const {
+  const auto& values = absl::get<ValuesExchange>(exchange.kind);
+  // The header of the exchange before this one: the first half.
+  const uint64_t digest = sealed_header_.payload_digest();
+  const uint32_t num_candidates = SparseCountOf(history_.newest()->payload->bytes());
+  if (values.candidates_digest == digest && values.num_values == num_candidates) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("`exchange` = ", ExchangeName(exchange), ", must be of the ", num_candidates,
+                   " elements that the first half chose, payload digest ", absl::Hex(digest)));
 }
 
 bool ChunkRound::ready() const { return phase_ == Phase::kOpen && num_arrived_ == staged_.size(); }
@@ -108,7 +126,7 @@ absl::StatusOr<Exchange> ChunkRound::MajorityExchange() const {
                         absl::StrJoin(camp.workers, ", "));
       });
   return absl::FailedPreconditionError(
-      absl::StrCat(Place(chunk_, round_), "`exchange` must be the same for more than half of the ",
+      absl::StrCat(Prefix(chunk_, place_), "`exchange` must be the same for more than half of the ",
                    "workers, but they sent ", who_sent_what));
 }
 
@@ -119,7 +137,8 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
   sealed_header_.Clear();
   sealed_header_.set_run(description_->run);
   sealed_header_.set_chunk(chunk_);
-  sealed_header_.set_round(round_);
+  sealed_header_.set_round(place_.round);
+  sealed_header_.set_half(place_.half);
 
   const bool all_abstain = [this] {
     for (const auto& contribution : staged_) {
@@ -137,7 +156,7 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
   TALLY_ASSIGN_OR_RETURN(const Exchange exchange, MajorityExchange());
   ExchangeTask task{.job_serial = job_serial_,
                     .chunk = chunk_,
-                    .round = round_,
+                    .place = place_,
                     .description = description_,
                     .exchange = exchange};
   std::vector<size_t> participants;
@@ -148,7 +167,7 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
       sealing.refused.push_back(
           {roster.members()[i],
            absl::FailedPreconditionError(absl::StrCat(
-               Place(chunk_, round_), "`exchange` = ", ExchangeName(contribution.exchange),
+               Prefix(chunk_, place_), "`exchange` = ", ExchangeName(contribution.exchange),
                ", must be ", ExchangeName(exchange), ", which most workers sent"))});
       continue;
     }
@@ -173,7 +192,7 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
 
 std::shared_ptr<const StoredResult> ChunkRound::Publish(const ExchangeOutcome& outcome,
                                                         absl::Time now) {
-  TALLY_CHECK(phase_ == Phase::kSealed && outcome.round == round_,
+  TALLY_CHECK(phase_ == Phase::kSealed && outcome.place == place_,
               "the outcome must be the sealed exchange's");
   sealed_header_.set_payload_bytes(outcome.payload->size());
   sealed_header_.set_payload_digest(outcome.payload_digest);
@@ -194,15 +213,16 @@ std::shared_ptr<const StoredResult> ChunkRound::Append(v1::ResultHeader header,
   advice.set_wait_us(
       static_cast<uint64_t>(absl::ToInt64Microseconds(sealed_at_ - first_arrival_at_)));
   advice.set_compute_us(static_cast<uint64_t>(absl::ToInt64Microseconds(now - sealed_at_)));
+  const Place next = PlaceAfter(header);
   std::shared_ptr<const StoredResult> result =
       history_.Append(std::move(header), std::move(payload), advice);
-  Open(round_ + 1, now);
+  Open(next, now);
   return result;
 }
 
-void ChunkRound::Open(uint64_t round, absl::Time now) {
+void ChunkRound::Open(const Place& place, absl::Time now) {
   phase_ = Phase::kOpen;
-  round_ = round;
+  place_ = place;
   staged_.assign(history_.roster().size(), absl::nullopt);
   num_arrived_ = 0;
   opened_at_ = now;

@@ -17,6 +17,7 @@
 #include "aggregator/exchange_task.h"
 #include "aggregator/job_description.h"
 #include "codecs/exchange.h"
+#include "codecs/place.h"
 #include "codecs/roster.h"
 
 namespace tally {
@@ -25,6 +26,9 @@ namespace tally {
 //
 //   FORMING --Form: genesis--> OPEN(first) --all are there: Seal--> SEALED(x) --Publish--> OPEN(x +
 //   1) -- ...
+//
+// After the first half of a sketch round OPEN(x + 1) is its second half, which takes values of the
+// elements that the first one chose.
 //
 // No clock, thread or socket: time comes in as an argument. Not thread-safe.
 class ChunkRound {
@@ -62,10 +66,10 @@ class ChunkRound {
   std::shared_ptr<const StoredResult> Form(const Roster& roster, absl::Time now);
 
   // Takes a contribution of a member.
-  // Returns FAILED_PRECONDITION if the chunk is forming, the round is not open yet, the member is
-  // not in the roster or prev_chain is not the head of this history; ALREADY_EXISTS if the member
-  // has contributed other bytes to this round; NOT_FOUND if the round is over and its result no
-  // longer kept.
+  // Returns FAILED_PRECONDITION if the chunk is forming, the exchange is not open yet, the member
+  // is not in the roster or prev_chain is not the head of this history; INVALID_ARGUMENT if values
+  // do not answer the first half; ALREADY_EXISTS if the member has contributed other bytes to this
+  // exchange; NOT_FOUND if the exchange is over and its result no longer kept.
   absl::StatusOr<Verdict> Stage(const MemberId& member, StagedContribution contribution,
                                 absl::Time now);
 
@@ -83,9 +87,11 @@ class ChunkRound {
   uint32_t chunk() const { return chunk_; }
   Phase phase() const { return phase_; }
   // The exchange that is open or sealed.
-  uint64_t round() const { return round_; }
+  const Place& place() const { return place_; }
   const ChunkHistory& history() const { return history_; }
   size_t num_arrived() const { return num_arrived_; }
+  // The round has begun and is not over.
+  bool under_way() const { return phase_ == Phase::kSealed || num_arrived_ > 0 || place_.half > 0; }
   // Members that have not contributed to the open exchange; their order is the roster's.
   std::vector<MemberId> missing() const;
   // When the open exchange opened.
@@ -94,7 +100,9 @@ class ChunkRound {
  private:
   std::shared_ptr<const StoredResult> Append(v1::ResultHeader header, SharedBuffer payload,
                                              absl::Time now);
-  void Open(uint64_t round, absl::Time now);
+  void Open(const Place& place, absl::Time now);
+  // Whether the exchange answers the first half that is the head of this history.
+  absl::Status CheckAnswers(const Exchange& exchange) const;
   // The exchange that more than half of the contributions are of.
   absl::StatusOr<Exchange> MajorityExchange() const;
 
@@ -103,7 +111,7 @@ class ChunkRound {
   const std::shared_ptr<const JobDescription> description_;
 
   Phase phase_ = Phase::kForming;
-  uint64_t round_ = 0;
+  Place place_;
   ChunkHistory history_;
   // [roster size] what has arrived for the open exchange.
   std::vector<absl::optional<StagedContribution>> staged_;
@@ -111,7 +119,7 @@ class ChunkRound {
   absl::Time opened_at_;
   absl::Time first_arrival_at_;
   absl::Time sealed_at_;
-  // Header of the sealed exchange, but for its payload.
+  // Header of the exchange that was sealed last.
   v1::ResultHeader sealed_header_;
   // What the mean left over; allocated at the first exchange that keeps a residual.
   std::shared_ptr<std::vector<float>> residual_;

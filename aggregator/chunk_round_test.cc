@@ -77,7 +77,7 @@ class ChunkRoundTest : public testing::Test {
                                     ? DensePayload(std::vector<float>(kNumElements, value))
                                     : SignPayload({value, value}, kNumElements);
     return {.chunk = kChunk,
-            .round = round_->round(),
+            .place = round_->place(),
             .prev_chain = round_->history().chain(),
             .exchange = exchange,
             .payload = BufferOf(payload),
@@ -86,7 +86,7 @@ class ChunkRoundTest : public testing::Test {
 
   StagedContribution Abstention() const {
     return {.chunk = kChunk,
-            .round = round_->round(),
+            .place = round_->place(),
             .prev_chain = round_->history().chain(),
             .abstain = true,
             .exchange = DenseFloat32()};
@@ -164,14 +164,14 @@ TEST_F(ChunkRoundTest, TheGenesisOfRoundZeroStandsBeforeIt) {
   absl::StatusOr<ValidHello> valid = ValidateHello(HelloBuilder().Build(), "agg-0");
   ASSERT_THAT(valid, IsOk());
   ChunkRound round(kSerial, 0, std::make_shared<const JobDescription>(valid->description));
-  EXPECT_EQ(round.Form(RosterOf(1), Now())->round, std::numeric_limits<uint64_t>::max());
-  EXPECT_EQ(round.round(), 0u);
+  EXPECT_EQ(round.Form(RosterOf(1), Now())->place.round, std::numeric_limits<uint64_t>::max());
+  EXPECT_EQ(round.place().round, 0u);
 }
 
 TEST_F(ChunkRoundTest, OpensAtTheFirstRoundAndWaitsForAll) {
   Form(3);
   EXPECT_EQ(round_->phase(), ChunkRound::Phase::kOpen);
-  EXPECT_EQ(round_->round(), kFirstRound);
+  EXPECT_EQ(round_->place().round, kFirstRound);
   EXPECT_THAT(round_->missing(), ElementsAre(Member(0), Member(1), Member(2)));
   EXPECT_THAT(Stage(1, Contribution(DenseFloat32(), 1)), IsOk());
   EXPECT_EQ(round_->num_arrived(), 1u);
@@ -191,7 +191,7 @@ TEST_F(ChunkRoundTest, SealsWhatIsThereAndOpensTheNextRoundWithTheResult) {
   EXPECT_THAT(sealing->refused, IsEmpty());
   EXPECT_EQ(sealing->task->job_serial, kSerial);
   EXPECT_EQ(sealing->task->chunk, kChunk);
-  EXPECT_EQ(sealing->task->round, kFirstRound);
+  EXPECT_EQ(sealing->task->place.round, kFirstRound);
   EXPECT_THAT(sealing->task->payloads, SizeIs(2));
 
   const auto result = Publish(*sealing);
@@ -204,7 +204,7 @@ TEST_F(ChunkRoundTest, SealsWhatIsThereAndOpensTheNextRoundWithTheResult) {
   EXPECT_EQ(header.payload_bytes(), result->payload->size());
   EXPECT_EQ(header.payload_digest(), Digest64(result->payload->bytes()));
   EXPECT_EQ(round_->phase(), ChunkRound::Phase::kOpen);
-  EXPECT_EQ(round_->round(), kFirstRound + 1);
+  EXPECT_EQ(round_->place().round, kFirstRound + 1);
   EXPECT_EQ(round_->num_arrived(), 0u);
   EXPECT_EQ(round_->history().newest(), result);
 }
@@ -289,7 +289,7 @@ TEST_F(ChunkRoundTest, AnswersAContributionToARoundThatIsOver) {
   Form(1);
   const auto first = Play(DenseFloat32(), {1});
   StagedContribution again = Contribution(DenseFloat32(), 1);
-  again.round = kFirstRound;
+  again.place.round = kFirstRound;
   again.prev_chain = genesis_->chain;
   const auto verdict = Stage(0, std::move(again));
   ASSERT_THAT(verdict, IsOk());
@@ -301,7 +301,7 @@ TEST_F(ChunkRoundTest, RefusesARoundWhoseResultIsNoLongerKept) {
   Form(1);
   for (int round = 0; round < 3; ++round) Play(DenseFloat32(), {1});
   StagedContribution old = Contribution(DenseFloat32(), 1);
-  old.round = kFirstRound;
+  old.place.round = kFirstRound;
   EXPECT_THAT(Stage(0, std::move(old)),
               StatusIs(absl::StatusCode::kNotFound,
                        HasSubstr("chunk 1, round 10: `round` is over and its result no longer "
@@ -311,10 +311,10 @@ TEST_F(ChunkRoundTest, RefusesARoundWhoseResultIsNoLongerKept) {
 TEST_F(ChunkRoundTest, RefusesARoundThatIsNotOpenYet) {
   Form(1);
   StagedContribution early = Contribution(DenseFloat32(), 1);
-  early.round = kFirstRound + 1;
+  early.place.round = kFirstRound + 1;
   EXPECT_THAT(Stage(0, std::move(early)),
               StatusIs(absl::StatusCode::kFailedPrecondition,
-                       HasSubstr("chunk 1, round 11: `round` must be the open one, 10")));
+                       HasSubstr("chunk 1, round 11: `round` must be the open one, round 10")));
 }
 
 TEST_F(ChunkRoundTest, RefusesAnotherHistory) {
@@ -373,7 +373,7 @@ TEST_F(ChunkRoundTest, NothingChangesWhenAllAbstain) {
   EXPECT_EQ(header.payload_bytes(), 0u);
   EXPECT_EQ(header.payload_digest(), 0u);
   EXPECT_EQ(round_->phase(), ChunkRound::Phase::kOpen);
-  EXPECT_EQ(round_->round(), kFirstRound + 1);
+  EXPECT_EQ(round_->place().round, kFirstRound + 1);
 }
 
 TEST_F(ChunkRoundTest, TheMajoritysExchangeCountsAndTheOthersAreRefused) {
@@ -483,7 +483,8 @@ TEST_F(ChunkRoundDeathTest, FormsOnce) {
 
 TEST_F(ChunkRoundDeathTest, PublishesOnlyWhatIsSealed) {
   Form(1);
-  EXPECT_DEATH(round_->Publish({.round = kFirstRound}, Now()), "must be the sealed exchange's");
+  EXPECT_DEATH(round_->Publish({.place = {kFirstRound, 0}}, Now()),
+               "must be the sealed exchange's");
 }
 
 }  // namespace

@@ -33,10 +33,6 @@ absl::Status ContributionReader::Begin(const v1::Contribution& message,
                      " and ", description_->aggregator_index, " modulo ",
                      description_->aggregators.size(), ", the chunks of this aggregator"));
   }
-  if (message.half() != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("`half` = ", message.half(), ", must be 0 for this kind of exchange"));
-  }
   if (message.run() != description_->run) {
     return absl::InvalidArgumentError(absl::StrCat(
         "`run` = ", message.run(), ", must be ", description_->run, " as in this stream's Hello"));
@@ -56,16 +52,19 @@ absl::Status ContributionReader::Begin(const v1::Contribution& message,
                                                  " with further fields, must have none that are "
                                                  "unknown to this build"));
   }
-  const uint64_t expected_bytes =
-      message.abstain() ? 0 : PayloadBytes(exchange, layout, message.chunk());
-  if (message.slice().total_bytes() != expected_bytes) {
+  TALLY_RETURN_IF_ERROR(CheckFits(exchange, message.half()));
+  const PayloadSize size = message.abstain() ? PayloadSize{.max_bytes = 0}
+                                             : ContributionSize(exchange, layout, message.chunk());
+  const uint64_t total_bytes = message.slice().total_bytes();
+  if (total_bytes > size.max_bytes || (size.fixed && total_bytes != size.max_bytes)) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "`slice.total_bytes` = ", message.slice().total_bytes(), ", must be ", expected_bytes,
+        "`slice.total_bytes` = ", total_bytes, ", must be ", size.fixed ? "" : "at most ",
+        size.max_bytes,
         message.abstain() ? " when abstaining" : absl::StrCat(" for ", ExchangeName(exchange))));
   }
-  TALLY_RETURN_IF_ERROR(assembler_.Begin(message.slice(), piece, expected_bytes));
+  TALLY_RETURN_IF_ERROR(assembler_.Begin(message.slice(), piece, size.max_bytes));
   current_ = {.chunk = message.chunk(),
-              .round = message.round(),
+              .place = {message.round(), message.half()},
               .prev_chain = message.prev_chain(),
               .abstain = message.abstain(),
               .exchange = exchange,
@@ -73,13 +72,30 @@ absl::Status ContributionReader::Begin(const v1::Contribution& message,
   return absl::OkStatus();
 }
 
+absl::Status ContributionReader::CheckFits(const Exchange& exchange, uint32_t half) const {
+  const uint32_t expected_half = IsSecondHalf(exchange) ? 1 : 0;
+  if (half != expected_half) {
+    return absl::InvalidArgumentError(absl::StrCat("`half` = ", half, ", must be ", expected_half,
+                                                   " for ", ExchangeName(exchange)));
+  }
+  if (absl::holds_alternative<SignRelayExchange>(exchange.kind) &&
+      description_->roster_limit > kMaxRelayParticipants) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("`exchange` = ", ExchangeName(exchange),
+                     ", must be another one for a job of up to ", description_->roster_limit,
+                     " workers: signs are relayed to at most ", kMaxRelayParticipants));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ContributionReader::Continue(const v1::Contribution& message,
                                           absl::Span<const uint8_t> piece) {
-  if (message.chunk() != current_.chunk || message.round() != current_.round ||
-      message.half() != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "`chunk`, `round`, `half` = ", message.chunk(), ", ", message.round(), ", ", message.half(),
-        ", must be ", current_.chunk, ", ", current_.round, ", 0 until that payload is complete"));
+  if (message.chunk() != current_.chunk || message.round() != current_.place.round ||
+      message.half() != current_.place.half) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("`chunk`, `round`, `half` = ", message.chunk(), ", ", message.round(), ", ",
+                     message.half(), ", must be ", current_.chunk, ", ", current_.place.round, ", ",
+                     current_.place.half, " until that payload is complete"));
   }
   return assembler_.Continue(message.slice(), piece);
 }
@@ -93,8 +109,8 @@ absl::StatusOr<StagedContribution> ContributionReader::Finish() {
         absl::StrCat("`payload_digest` = ", absl::Hex(current_.payload_digest),
                      ", must be the payload's, ", absl::Hex(digest)));
   }
-  TALLY_RETURN_IF_ERROR(ValidatePayload(current_.exchange, description_->layout, current_.chunk,
-                                        payload.bytes(), *backend_));
+  TALLY_RETURN_IF_ERROR(ValidateContribution(current_.exchange, description_->layout,
+                                             current_.chunk, payload.bytes(), *backend_));
   current_.payload = std::make_shared<const Buffer>(std::move(payload));
   return std::move(current_);
 }

@@ -10,6 +10,7 @@
 #include "aggregator/job_description.h"
 #include "base/buffer.h"
 #include "codecs/exchange.h"
+#include "codecs/place.h"
 #include "codecs/roster.h"
 #include "codecs/slices.h"
 #include "kernels/backend.h"
@@ -20,7 +21,7 @@ namespace tally {
 // A worker's complete contribution to one exchange, checked as far as that needs no shared state.
 struct StagedContribution {
   uint32_t chunk = 0;
-  uint64_t round = 0;
+  Place place;
   uint64_t prev_chain = 0;
   bool abstain = false;
   Exchange exchange;
@@ -47,6 +48,8 @@ class ContributionReader {
 
  private:
   absl::Status Begin(const v1::Contribution& message, absl::Span<const uint8_t> piece);
+  // Whether the exchange may stand in this half of a round, and in this job.
+  absl::Status CheckFits(const Exchange& exchange, uint32_t half) const;
   absl::Status Continue(const v1::Contribution& message, absl::Span<const uint8_t> piece);
   absl::StatusOr<StagedContribution> Finish();
 

@@ -82,7 +82,7 @@ Actions Engine::HandleContribution(StreamId stream, StagedContribution contribut
                                    absl::Time now) {
   Job* const job = Hear(stream);
   if (job == nullptr) return {};
-  if (draining_ && job->WouldBeginRound(contribution.round)) {
+  if (draining_ && job->WouldBeginRound(contribution.place.round)) {
     return HandleOffence(
         stream, absl::UnavailableError(absl::StrCat("aggregator `", options_.name,
                                                     "` is draining and begins no new rounds")));

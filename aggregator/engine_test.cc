@@ -283,7 +283,7 @@ TEST_F(EngineTest, ChunksGoOnByThemselves) {
   const std::vector<EngineWorker*> workers = StartRun(2);
   for (const uint64_t round : {0, 1}) {
     for (EngineWorker* const worker : workers) worker->Contribute(1, 1);
-    EXPECT_EQ(workers[0]->Newest(1)->round, round);
+    EXPECT_EQ(workers[0]->Newest(1)->place.round, round);
   }
   workers[0]->Contribute(0, 1);
   workers[1]->Contribute(0, 3);

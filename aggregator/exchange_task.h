@@ -11,16 +11,17 @@
 #include "aggregator/job_description.h"
 #include "base/buffer.h"
 #include "codecs/exchange.h"
+#include "codecs/place.h"
 #include "kernels/backend.h"
 
 namespace tally {
 
 // What there is to compute. Self-contained: while a task is out, nobody else touches its residual.
 struct ExchangeTask {
-  // Names the job's life in the engine; chunk and round name the exchange.
+  // Names the job's life in the engine; chunk and place name the exchange.
   uint64_t job_serial = 0;
   uint32_t chunk = 0;
-  uint64_t round = 0;
+  Place place;
   std::shared_ptr<const JobDescription> description;
   Exchange exchange;
   // Valid payloads of the participants, in roster order; at least one.
@@ -35,7 +36,7 @@ struct ExchangeTask {
 struct ExchangeOutcome {
   uint64_t job_serial = 0;
   uint32_t chunk = 0;
-  uint64_t round = 0;
+  Place place;
   SharedBuffer payload;
   uint64_t payload_digest = 0;
 };

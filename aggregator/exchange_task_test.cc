@@ -44,7 +44,7 @@ ExchangeTask TaskOf(const Exchange& exchange, const std::vector<std::string>& pa
   ExchangeTask task{
       .job_serial = 3,
       .chunk = 1,
-      .round = 9,
+      .place = {9, 0},
       .description = std::make_shared<const JobDescription>(std::move(valid)->description),
       .exchange = exchange};
   for (const std::string& payload : payloads) task.payloads.push_back(BufferOf(payload));
@@ -64,7 +64,7 @@ TEST_P(ExchangeTaskTest, TheOutcomeNamesTheExchangeAndItsBytes) {
   ASSERT_THAT(outcome, IsOk());
   EXPECT_EQ(outcome->job_serial, 3u);
   EXPECT_EQ(outcome->chunk, 1u);
-  EXPECT_EQ(outcome->round, 9u);
+  EXPECT_EQ(outcome->place.round, 9u);
   EXPECT_EQ(outcome->payload->size(), kNumElements * sizeof(float));
   EXPECT_EQ(outcome->payload_digest, Digest64(outcome->payload->bytes()));
 }

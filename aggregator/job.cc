@@ -76,12 +76,13 @@ absl::StatusOr<std::vector<std::shared_ptr<const StoredResult>>> Job::MissedResu
       missed.push_back(history.newest());
       continue;
     }
-    if (!history.Contains(head->second->round(), head->second->chain())) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "`chunks[", chunk.chunk(), "].head` = round ", head->second->round(), ", chain ",
-          absl::Hex(head->second->chain()), ", must be in this aggregator's history"));
+    const Place place = {head->second->round(), head->second->half()};
+    if (!history.Contains(place, head->second->chain())) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("`chunks[", chunk.chunk(), "].head` = ", PlaceName(place), ", chain ",
+                       absl::Hex(head->second->chain()), ", must be in this aggregator's history"));
     }
-    if (history.newest()->round != head->second->round()) missed.push_back(history.newest());
+    if (history.newest()->place != place) missed.push_back(history.newest());
   }
   return missed;
 }
@@ -144,7 +145,7 @@ absl::Status Job::HandleContribution(StreamId stream, const MemberId& member,
   ++counters_.offered;
   ChunkRound& chunk = Find(contribution.chunk);
   const bool abstain = contribution.abstain;
-  absl::Status window = CheckWindow(contribution.chunk, contribution.round);
+  absl::Status window = CheckWindow(contribution.chunk, contribution.place.round);
   absl::StatusOr<ChunkRound::Verdict> verdict =
       window.ok() ? chunk.Stage(member, std::move(contribution), now)
                   : absl::StatusOr<ChunkRound::Verdict>(std::move(window));
@@ -194,7 +195,8 @@ void Job::HandleOutcome(const ExchangeOutcome& outcome, absl::Time now, Actions&
 
 void Job::AdvanceFrontier() {
   while (true) {
-    while (frontier_index_ < chunks_.size() && chunks_[frontier_index_].round() > frontier_round_) {
+    while (frontier_index_ < chunks_.size() &&
+           chunks_[frontier_index_].place().round > frontier_round_) {
       ++frontier_index_;
     }
     if (frontier_index_ < chunks_.size()) return;
@@ -270,16 +272,13 @@ bool Job::connected() const {
 
 bool Job::between_rounds() const {
   return std::all_of(chunks_.begin(), chunks_.end(), [this](const ChunkRound& chunk) {
-    return chunk.phase() != ChunkRound::Phase::kSealed && chunk.num_arrived() == 0 &&
-           (!formed_ || chunk.round() == frontier_round_);
+    return !chunk.under_way() && (!formed_ || chunk.place().round == frontier_round_);
   });
 }
 
 size_t Job::exchanges_under_way() const {
-  return static_cast<size_t>(
-      std::count_if(chunks_.begin(), chunks_.end(), [](const ChunkRound& chunk) {
-        return chunk.phase() == ChunkRound::Phase::kSealed || chunk.num_arrived() > 0;
-      }));
+  return static_cast<size_t>(std::count_if(
+      chunks_.begin(), chunks_.end(), [](const ChunkRound& chunk) { return chunk.under_way(); }));
 }
 
 bool Job::WouldBeginRound(uint64_t round) const {

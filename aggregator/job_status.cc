@@ -77,7 +77,7 @@ std::string Job::WaitReason(absl::Time now) const {
     return "";
   }
   const size_t roster_size = chunk.history().roster().size();
-  return absl::StrCat("round ", chunk.round(), ", chunk ", chunk.chunk(), ": waiting for ",
+  return absl::StrCat(PlaceName(chunk.place()), ", chunk ", chunk.chunk(), ": waiting for ",
                       roster_size - chunk.num_arrived() == 1 ? "worker " : "workers ",
                       DescribeMissing(chunk, now), "; ", chunk.num_arrived(), " of ", roster_size,
                       " arrived in ", Seconds(now - chunk.opened_at()));
@@ -94,11 +94,11 @@ v1::JobStatus Job::Status(absl::Time now) const {
     *member.mutable_silent_for() = EncodeDuration(now - state.last_heard);
   }
   for (const ChunkRound& chunk : chunks_) {
-    if (formed_ && chunk.round() != frontier_round_) continue;
+    if (formed_ && chunk.place().round != frontier_round_) continue;
     v1::ChunkStatus& message = *status.add_chunks();
     message.set_chunk(chunk.chunk());
     message.set_phase(PhaseOf(chunk));
-    message.set_round(chunk.round());
+    message.set_round(chunk.place().round);
     message.set_arrived(static_cast<uint32_t>(chunk.num_arrived()));
     message.set_roster_size(static_cast<uint32_t>(chunk.history().roster().size()));
     for (const MemberId& member : chunk.missing()) message.add_waiting_for(member.worker);

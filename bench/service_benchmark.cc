@@ -80,7 +80,7 @@ Load MakeLoad(std::string name, const Exchange& exchange, int workers) {
   std::mt19937 random(1);
   std::normal_distribution<float> normal;
   for (int worker = 0; worker < workers; ++worker) {
-    Buffer payload(PayloadBytes(exchange, load.layout, 0));
+    Buffer payload(ContributionSize(exchange, load.layout, 0).max_bytes);
     if (const auto* sign = absl::get_if<SignExchange>(&exchange.kind)) {
       const size_t segments = load.layout.SegmentEnds(0, sign->granularity).size();
       const SignPayloadParts parts = SignPartsOf(payload.bytes(), chunk_elements, segments);

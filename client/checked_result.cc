@@ -1,6 +1,6 @@
 #include "client/checked_result.h"
 
-#include <algorithm>
+#include <bit>
 #include <string>
 #include <utility>
 
@@ -32,9 +32,9 @@ absl::Status CheckNames(const v1::Result& result, const v1::ResultHeader& header
     return Contradiction(result, absl::StrCat("`header.chunk` must be less than ",
                                               layout.chunks().size(), ", the layout's chunks"));
   }
-  if (header.half() != 0) {
-    return Contradiction(result, absl::StrCat("`header.half` = ", header.half(),
-                                              ", must be 0: no exchange has two halves"));
+  if (header.half() > 1) {
+    return Contradiction(result,
+                         absl::StrCat("`header.half` = ", header.half(), ", must be 0 or 1"));
   }
   return absl::OkStatus();
 }
@@ -54,6 +54,14 @@ absl::Status CheckPayloadBytes(const v1::Result& result, const v1::ResultHeader&
   return absl::OkStatus();
 }
 
+uint32_t NumParticipants(const v1::ResultHeader& header) {
+  uint32_t count = 0;
+  for (const char byte : header.participants()) {
+    count += static_cast<uint32_t>(std::popcount(static_cast<uint8_t>(byte)));
+  }
+  return count;
+}
+
 }  // namespace
 
 absl::StatusOr<CheckedResult> CheckResult(const v1::Result& result, SharedBuffer payload,
@@ -68,8 +76,7 @@ absl::StatusOr<CheckedResult> CheckResult(const v1::Result& result, SharedBuffer
       payload == nullptr ? absl::Span<const uint8_t>() : payload->bytes();
   TALLY_RETURN_IF_ERROR(CheckPayloadBytes(result, header, bytes));
 
-  const bool anybody = std::any_of(header.participants().begin(), header.participants().end(),
-                                   [](char byte) { return byte != 0; });
+  const bool anybody = NumParticipants(header) > 0;
   if (header.has_genesis() && (anybody || header.has_exchange())) {
     return Contradiction(result, "`header.genesis` is set, must have no exchange or participants");
   }
@@ -86,7 +93,13 @@ absl::StatusOr<CheckedResult> CheckResult(const v1::Result& result, SharedBuffer
     absl::StatusOr<Exchange> exchange = DecodeExchange(header.exchange(), layout, header.chunk());
     if (absl::IsUnimplemented(exchange.status())) return exchange.status();
     if (!exchange.ok()) return Contradiction(result, exchange.status().message());
-    const absl::Status valid = ValidatePayload(*exchange, layout, header.chunk(), bytes, backend);
+    if (IsSecondHalf(*exchange) != (header.half() == 1)) {
+      return Contradiction(
+          result, absl::StrCat("`header.half` = ", header.half(), ", must be ", 1 - header.half(),
+                               " for ", ExchangeName(*exchange)));
+    }
+    const absl::Status valid =
+        ValidateResult(*exchange, layout, header.chunk(), NumParticipants(header), bytes, backend);
     if (!valid.ok()) return Contradiction(result, valid.message());
     checked.exchange = *std::move(exchange);
   }

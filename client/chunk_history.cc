@@ -25,7 +25,8 @@ bool Contains(absl::Span<const MemberId> members, const MemberId& member) {
 
 v1::Entry ChunkHistory::Head() const {
   v1::Entry head;
-  head.set_round(head_round_);
+  head.set_round(head_.round);
+  head.set_half(head_.half);
   head.set_chain(chain_);
   head.set_epoch(roster_.epoch());
   return head;
@@ -34,7 +35,7 @@ v1::Entry ChunkHistory::Head() const {
 absl::Status ChunkHistory::Contradiction(const v1::ResultHeader& header,
                                          absl::string_view what) const {
   const std::string place =
-      header.has_genesis() ? std::string("genesis") : absl::StrCat("round ", header.round());
+      header.has_genesis() ? std::string("genesis") : PlaceName(PlaceOf(header));
   return absl::DataLossError(absl::StrCat("chunk ", chunk_, ", ", place, ": ", what));
 }
 
@@ -61,8 +62,9 @@ absl::Status ChunkHistory::CheckGenesis(const v1::ResultHeader& header) const {
   return absl::OkStatus();
 }
 
-absl::Status ChunkHistory::CheckPlace(const CheckedResult& result, uint64_t index) const {
+absl::Status ChunkHistory::CheckPlace(const CheckedResult& result) const {
   const v1::ResultHeader& header = result.header;
+  const uint64_t index = IndexOf(PlaceOf(header));
   if (header.run() != identity_->run) {
     return Contradiction(header,
                          absl::StrCat("`run` = ", header.run(), ", must be ", identity_->run));
@@ -76,18 +78,17 @@ absl::Status ChunkHistory::CheckPlace(const CheckedResult& result, uint64_t inde
     return Contradiction(header, absl::StrCat("`prev_chain` = ", HexName(header.prev_chain()),
                                               " comes before the genesis, chain ", HexName(0)));
   }
-  const uint64_t head = IndexOf(head_round_);
-  if (index == head && result.chain != chain_) {
+  if (PlaceOf(header) == head_ && result.chain != chain_) {
     return Contradiction(header,
                          absl::StrCat("a second result, chain ", HexName(result.chain),
                                       ", must be the first one's, chain ", HexName(chain_)));
   }
-  if (index > head + 1) {
+  if (index > IndexOf(next_)) {
     return Contradiction(
         header, absl::StrCat("comes from the future, `prev_chain` = ", HexName(header.prev_chain()),
-                             ", must follow round ", head_round_, ", chain ", HexName(chain_)));
+                             ", must follow ", PlaceName(head_), ", chain ", HexName(chain_)));
   }
-  if (index == head + 1 && header.prev_chain() != chain_) {
+  if (index == IndexOf(next_) && header.prev_chain() != chain_) {
     return Contradiction(header,
                          absl::StrCat("`prev_chain` = ", HexName(header.prev_chain()), ", must be ",
                                       HexName(chain_), ", this worker's history of the chunk"));
@@ -97,14 +98,14 @@ absl::Status ChunkHistory::CheckPlace(const CheckedResult& result, uint64_t inde
 
 absl::StatusOr<ChunkHistory::Applied> ChunkHistory::Apply(const CheckedResult& result) {
   const v1::ResultHeader& header = result.header;
-  const uint64_t index = IndexOf(header.round());
-  TALLY_RETURN_IF_ERROR(CheckPlace(result, index));
+  const bool is_genesis = header.has_genesis();
+  TALLY_RETURN_IF_ERROR(CheckPlace(result));
   Applied applied;
-  if (begun_ && index <= IndexOf(head_round_)) {
+  if (begun_ && IndexOf(PlaceOf(header)) < IndexOf(next_)) {
     applied.duplicate = true;
     return applied;
   }
-  if (index > 0) {
+  if (!is_genesis) {
     const absl::StatusOr<std::vector<MemberId>> participants =
         roster_.Participants(header.participants());
     if (!participants.ok()) return Contradiction(header, participants.status().message());
@@ -114,13 +115,14 @@ absl::StatusOr<ChunkHistory::Applied> ChunkHistory::Apply(const CheckedResult& r
   absl::StatusOr<Roster> next = roster_.After(header);
   if (!next.ok()) return Contradiction(header, next.status().message());
   applied.member = Contains(next->members(), identity_->member);
-  if (index == 0 && !applied.member) {
+  if (is_genesis && !applied.member) {
     return absl::FailedPreconditionError(
         absl::StrCat("chunk ", chunk_, ", genesis: the run has started without worker `",
                      identity_->member.worker, "`, incarnation ", identity_->member.incarnation));
   }
   begun_ = true;
-  head_round_ = header.round();
+  head_ = PlaceOf(header);
+  next_ = PlaceAfter(header);
   chain_ = result.chain;
   roster_ = *std::move(next);
   return applied;

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/checked_result.h"
+#include "codecs/place.h"
 #include "codecs/roster.h"
 #include "proto/tally/v1/exchange.pb.h"
 
@@ -49,25 +50,34 @@ class ChunkHistory {
 
   // True once the genesis is applied.
   bool begun() const { return begun_; }
-  // True if the result of `round` (first_round or later) is applied.
-  bool HasResult(uint64_t round) const { return begun_ && IndexOf(head_round_) >= IndexOf(round); }
+  // True if `round` (first_round or later) is over: its result, of a sketch round that of its last
+  // half, is applied.
+  bool IsOver(uint64_t round) const { return begun_ && IndexOf(next_) > IndexOf({round, 1}); }
+  // True if the result of that exchange is applied.
+  bool HasResult(const Place& place) const { return begun_ && IndexOf(next_) > IndexOf(place); }
   // The rest only once begun.
+
+  // Where the next entry stands.
+  const Place& next() const { return next_; }
   uint64_t chain() const { return chain_; }
   const Roster& roster() const { return roster_; }
   v1::Entry Head() const;
 
  private:
-  // Position in the history: 0 is the genesis, whose round is the first one minus one, modulo 2^64.
-  uint64_t IndexOf(uint64_t round) const { return round - identity_->first_round + 1; }
+  // Grows along the history: 0 is the genesis, whose round is the first one minus one, modulo 2^64.
+  uint64_t IndexOf(const Place& place) const {
+    return 2 * (place.round - identity_->first_round + 1) + place.half;
+  }
 
-  absl::Status CheckPlace(const CheckedResult& result, uint64_t index) const;
+  absl::Status CheckPlace(const CheckedResult& result) const;
   absl::Status CheckGenesis(const v1::ResultHeader& header) const;
   absl::Status Contradiction(const v1::ResultHeader& header, absl::string_view what) const;
 
   const uint32_t chunk_;
   const RunIdentity* const identity_;
   bool begun_ = false;
-  uint64_t head_round_ = 0;
+  Place head_;
+  Place next_;
   uint64_t chain_ = 0;
   Roster roster_;
 };

@@ -35,10 +35,10 @@ class ChunkHistoryTest : public testing::Test {
 
 TEST_F(ChunkHistoryTest, AppliesOneEntryAfterTheOther) {
   EXPECT_FALSE(history_.begun());
-  EXPECT_FALSE(history_.HasResult(0));
+  EXPECT_FALSE(history_.IsOver(0));
   ASSERT_THAT(history_.Apply(maker_.Checked(maker_.GenesisOf(0))), IsOk());
   EXPECT_TRUE(history_.begun());
-  EXPECT_FALSE(history_.HasResult(0));
+  EXPECT_FALSE(history_.IsOver(0));
   EXPECT_EQ(history_.roster().size(), 2u);
   const CheckedResult next = Next();
   const absl::StatusOr<ChunkHistory::Applied> applied = history_.Apply(next);
@@ -46,8 +46,8 @@ TEST_F(ChunkHistoryTest, AppliesOneEntryAfterTheOther) {
   EXPECT_TRUE(applied->counted);
   EXPECT_TRUE(applied->member);
   EXPECT_EQ(applied->num_participants, 2u);
-  EXPECT_TRUE(history_.HasResult(0));
-  EXPECT_FALSE(history_.HasResult(1));
+  EXPECT_TRUE(history_.IsOver(0));
+  EXPECT_FALSE(history_.IsOver(1));
   EXPECT_EQ(history_.chain(), next.chain);
   EXPECT_EQ(history_.Head().round(), 0u);
 }

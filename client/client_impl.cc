@@ -30,7 +30,7 @@ constexpr absl::Duration kShortestPause = absl::Milliseconds(1);
 constexpr absl::Duration kLongestPause = absl::Milliseconds(100);
 constexpr absl::Duration kLongestIdlePause = absl::Seconds(1);
 
-// The members fall into three groups. Constant: options, layout, clock, back end. Everybody's,
+// The members fall into three groups. Constant: what the options say, clock, back end. Everybody's,
 // under the lock: session, results, statistics. A stream's own: its reader, used by one event after
 // the other. Payloads are read (digest, validation) outside the lock, by the thread that brings
 // them.
@@ -42,11 +42,15 @@ class ClientImpl final : public Client, private Transport::Events {
   ClientImpl(ClientOptions options, std::unique_ptr<Transport> transport,
              std::shared_ptr<const Clock> clock, const Backend* backend)
       : layout_(*options.layout),
+        roster_limit_(std::max(options.roster_limit, options.expected_workers)),
+        run_seed_(options.seed),
+        worker_(options.worker),
         clock_(std::move(clock)),
         backend_(*backend),
         transport_(std::move(transport)),
         session_(options, MemberOf(options, clock_->Now()), clock_->Now()) {
-    for (size_t i = 0; i < options.aggregators.size(); ++i) readers_.emplace_back(&layout_);
+    for (size_t i = 0; i < options.aggregators.size(); ++i)
+      readers_.emplace_back(&layout_, roster_limit_);
     transport_->Start(this);
     timer_ = std::thread([this] { RunTimer(); });
   }
@@ -68,6 +72,8 @@ class ClientImpl final : public Client, private Transport::Events {
   }
 
   const Layout& layout() const override { return layout_; }
+  uint64_t run_seed() const override { return run_seed_; }
+  absl::string_view worker() const override { return worker_; }
 
   uint64_t next_round() const override {
     MutexLock lock(&mutex_);
@@ -86,7 +92,7 @@ class ClientImpl final : public Client, private Transport::Events {
   absl::Status Contribute(uint32_t chunk, const Exchange& exchange, Buffer payload) override {
     TALLY_ASSIGN_OR_RETURN(v1::Contribution contribution, Describe(chunk, exchange));
     TALLY_RETURN_IF_ERROR(
-        ValidatePayload(exchange, layout_, chunk, std::as_const(payload).bytes(), backend_));
+        ValidateContribution(exchange, layout_, chunk, std::as_const(payload).bytes(), backend_));
     contribution.set_payload_digest(Digest64(std::as_const(payload).bytes()));
     return Contribute(chunk, std::move(contribution),
                       std::make_shared<const Buffer>(std::move(payload)));
@@ -212,7 +218,7 @@ class ClientImpl final : public Client, private Transport::Events {
   }
 
   void OnClosed(size_t aggregator, const absl::Status& status) override {
-    readers_[aggregator] = ResultReader(&layout_);
+    readers_[aggregator] = ResultReader(&layout_, roster_limit_);
     MutexLock lock(&mutex_);
     session_.OnStreamLost(aggregator, status, clock_->Now());
     CarryOut();
@@ -306,6 +312,9 @@ class ClientImpl final : public Client, private Transport::Events {
   }
 
   const Layout layout_;
+  const uint32_t roster_limit_;
+  const uint64_t run_seed_;
+  const std::string worker_;
   const std::shared_ptr<const Clock> clock_;
   const Backend& backend_;
   const std::unique_ptr<Transport> transport_;

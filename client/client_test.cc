@@ -220,7 +220,8 @@ TEST_F(ClientTest, RunsRoundsAndLeaves) {
       EXPECT_TRUE(result->counted);
       EXPECT_EQ(result->num_participants, 2u);
       EXPECT_TRUE(result->exchange == ExchangeOf(chunk));
-      EXPECT_EQ(result->payload->size(), PayloadBytes(ExchangeOf(chunk), *options_.layout, chunk));
+      EXPECT_EQ(result->payload->size(),
+                ContributionSize(ExchangeOf(chunk), *options_.layout, chunk).max_bytes);
     }
   }
   ASSERT_THAT((*client)->Leave(), IsOk());
@@ -242,7 +243,7 @@ TEST_F(ClientTest, CountsTrafficByDirectionAndKind) {
   for (uint32_t chunk = 0; chunk < 3; ++chunk) {
     ASSERT_THAT(Contribute(**client, chunk), IsOk());
     ASSERT_THAT((*client)->NextResult(), IsOk());
-    payload_bytes += PayloadBytes(ExchangeOf(chunk), *options_.layout, chunk);
+    payload_bytes += ContributionSize(ExchangeOf(chunk), *options_.layout, chunk).max_bytes;
   }
   const ClientStatistics after = (*client)->statistics();
   EXPECT_EQ(after.rounds, 1u);

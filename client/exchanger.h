@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
 #include "base/buffer.h"
 #include "codecs/exchange.h"
@@ -18,14 +19,18 @@ namespace tally {
 struct ChunkResult {
   uint32_t chunk = 0;
   uint64_t round = 0;
+  // 1: the second half of a sketch round.
+  uint32_t half = 0;
   // What was exchanged; unset if nobody took part: then there is no payload and nothing changes.
   absl::optional<Exchange> exchange;
   // The result's header names this worker: its contribution is in the result. Only then may the
   // contribution be taken out of the worker's residual.
   bool counted = false;
   uint32_t num_participants = 0;
-  // In the exchange's codec (codecs/sign_codec.h, codecs/dense_codec.h); checked.
+  // In the exchange's codec (codecs/*_codec.h); checked.
   SharedBuffer payload;
+  // XXH3-64 of the payload; of a first half, what the second one's ValuesExchange names.
+  uint64_t payload_digest = 0;
 };
 
 // Rounds of exchanges with everybody else. Calls of one round, in order:
@@ -34,9 +39,11 @@ struct ChunkResult {
 //   for each chunk, in any order:  Contribute(chunk) or Abstain(chunk)     any time; never blocks
 //   for each chunk:                NextResult() or PollResult()            in order of arrival
 //
-// The round is over when the results of all chunks were handed out. Sending, receiving and checking
-// go on in the background from the first Contribute on, so a caller that alternates Contribute and
-// PollResult overlaps its own encoding and decoding with the transport.
+// A result with elements to be answered (HasSecondHalf of its exchange) opens the second half of
+// the chunk's round: the caller contributes once more, a ValuesExchange, and another result comes.
+// The round is over when the last results of all chunks were handed out. Sending, receiving and
+// checking go on in the background from the first Contribute on, so a caller that alternates
+// Contribute and PollResult overlaps its own encoding and decoding with the transport.
 //
 // Not thread-safe: one thread, or callers that take turns. After the run has failed every further
 // call returns the same error; a call that was only wrong (INVALID_ARGUMENT, FAILED_PRECONDITION
@@ -46,6 +53,10 @@ class Exchanger {
   virtual ~Exchanger() = default;
 
   virtual const Layout& layout() const = 0;
+
+  // The run's seed and this worker's id: from them follow all random draws (codecs/draw_key.h).
+  virtual uint64_t run_seed() const = 0;
+  virtual absl::string_view worker() const = 0;
 
   // Number of the round that StartRound opens next.
   virtual uint64_t next_round() const = 0;
@@ -57,8 +68,8 @@ class Exchanger {
   // chunk. Chunks whose turn has not come wait here until the aggregator's window has room for
   // them.
   // Returns INVALID_ARGUMENT if the chunk does not exist, or the payload breaks a rule of its
-  // codec; FAILED_PRECONDITION if no round is open or the chunk has contributed to it already; else
-  // as NextResult.
+  // codec; FAILED_PRECONDITION if no round is open, the chunk has contributed to it (or to this
+  // half of it) already, or values come before the first half's result; else as NextResult.
   virtual absl::Status Contribute(uint32_t chunk, const Exchange& exchange, Buffer payload) = 0;
 
   // Takes no part in this round of the chunk: the others do not wait, the result still comes.

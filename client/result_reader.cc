@@ -29,7 +29,8 @@ absl::Status ResultReader::Append(const v1::Result& slice, absl::string_view pie
     return absl::InvalidArgumentError(absl::StrCat(
         "`result.chunk` must be less than ", layout_->chunks().size(), ", the layout's chunks"));
   }
-  return assembler_.Begin(slice.slice(), BytesOf(piece), MaxPayloadBytes(*layout_, slice.chunk()));
+  return assembler_.Begin(slice.slice(), BytesOf(piece),
+                          MaxResultBytes(*layout_, slice.chunk(), roster_limit_));
 }
 
 absl::StatusOr<absl::optional<ReceivedResult>> ResultReader::Take(v1::Result slice,

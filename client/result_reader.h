@@ -22,8 +22,9 @@ struct ReceivedResult {
 // thread-safe.
 class ResultReader {
  public:
-  // `layout` outlives this.
-  explicit ResultReader(const Layout* layout) : layout_(layout) {}
+  // `layout` outlives this. The job has at most `roster_limit` workers.
+  ResultReader(const Layout* layout, uint32_t roster_limit)
+      : layout_(layout), roster_limit_(roster_limit) {}
 
   // Takes the next slice; returns the result that it completes, if it does.
   // Returns DATA_LOSS, naming chunk, round, field, value and rule, if the chunk does not exist, the
@@ -34,6 +35,7 @@ class ResultReader {
   absl::Status Append(const v1::Result& slice, absl::string_view piece);
 
   const Layout* layout_;
+  uint32_t roster_limit_;
   SliceAssembler assembler_;
   v1::Result first_;
 };

@@ -25,7 +25,7 @@ v1::Result Slice(uint32_t chunk, uint64_t offset_bytes, uint64_t total_bytes) {
 class ResultReaderTest : public testing::Test {
  protected:
   const Layout layout_ = LayoutOfChunks(2);
-  ResultReader reader_{&layout_};
+  ResultReader reader_{&layout_, /*roster_limit=*/2};
 };
 
 TEST_F(ResultReaderTest, ResultInOneSliceIsCompleteAtOnce) {

@@ -133,7 +133,7 @@ absl::Status Session::CheckUsable() const {
 
 absl::Status Session::MissingResultsError() const {
   for (size_t chunk = 0; chunk < chunks_.size(); ++chunk) {
-    if (chunks_[chunk].history.HasResult(*round_)) continue;
+    if (chunks_[chunk].history.IsOver(*round_)) continue;
     return absl::FailedPreconditionError(
         absl::StrCat("round ", *round_, " is not over: ", missing_results_,
                      " results are missing, the first is that of chunk ", chunk));
@@ -146,7 +146,7 @@ absl::Status Session::StartRound(absl::Time now) {
   if (missing_results_ > 0) return MissingResultsError();
   round_ = next_round_++;
   missing_results_ = chunks_.size();
-  for (Chunk& chunk : chunks_) chunk.contributed = false;
+  for (Chunk& chunk : chunks_) chunk.contributed_halves = 0;
   for (size_t a = 0; a < aggregators_.size(); ++a) {
     aggregators_[a].first_missing = 0;
     Answered(a, now);
@@ -163,6 +163,19 @@ absl::Status Session::StartRound(absl::Time now) {
   return absl::OkStatus();
 }
 
+absl::Status Session::CheckTurn(uint32_t chunk, const Place& place) const {
+  const Chunk& state = chunks_[chunk];
+  if (place.half < state.contributed_halves) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("chunk ", chunk, " has contributed to ", PlaceName(place)));
+  }
+  if (place.half == 1 && (state.contributed_halves == 0 || state.history.next() < place)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "chunk ", chunk, ", ", PlaceName(place), " must wait for the result of the first half"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Session::Contribute(uint32_t chunk, v1::Contribution contribution,
                                  SharedBuffer payload, absl::Time now) {
   TALLY_RETURN_IF_ERROR(CheckUsable());
@@ -172,17 +185,16 @@ absl::Status Session::Contribute(uint32_t chunk, v1::Contribution contribution,
   }
   if (!round_.has_value()) return absl::FailedPreconditionError("no round is open");
   Chunk& state = chunks_[chunk];
-  if (state.contributed) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("chunk ", chunk, " has contributed to round ", *round_));
-  }
-  state.contributed = true;
-  if (state.history.HasResult(*round_)) {
+  const Place place = {*round_, contribution.exchange().has_values() ? 1u : 0u};
+  TALLY_RETURN_IF_ERROR(CheckTurn(chunk, place));
+  ++state.contributed_halves;
+  if (state.history.HasResult(place)) {
     if (!contribution.abstain()) ++counters_.missed_contributions;
     return absl::OkStatus();
   }
   contribution.set_chunk(chunk);
-  contribution.set_round(*round_);
+  contribution.set_round(place.round);
+  contribution.set_half(place.half);
   contribution.set_run(options_.run);
   *contribution.mutable_member() = EncodeMember(identity_.member);
   contribution.set_prev_chain(state.history.chain());
@@ -307,10 +319,12 @@ void Session::TakeResult(const ChunkHistory::Applied& applied, CheckedResult res
   ChunkResult delivered;
   delivered.chunk = result.header.chunk();
   delivered.round = result.header.round();
+  delivered.half = result.header.half();
   delivered.exchange = std::move(result.exchange);
   delivered.counted = applied.counted;
   delivered.num_participants = applied.num_participants;
   delivered.payload = std::move(result.payload);
+  delivered.payload_digest = result.header.payload_digest();
   if (round_.has_value() && delivered.round == *round_) {
     Deliver(std::move(delivered));
   } else {
@@ -319,8 +333,8 @@ void Session::TakeResult(const ChunkHistory::Applied& applied, CheckedResult res
 }
 
 void Session::Deliver(ChunkResult result) {
-  --missing_results_;
-  if (missing_results_ == 0) ++counters_.rounds;
+  const bool over = !result.exchange.has_value() || !HasSecondHalf(*result.exchange);
+  if (over && --missing_results_ == 0) ++counters_.rounds;
   actions_.push_back(DeliverResult{std::move(result)});
 }
 
@@ -328,7 +342,7 @@ void Session::Answered(size_t aggregator, absl::Time now) {
   Aggregator& state = aggregators_[aggregator];
   state.link.Progressed();
   while (round_.has_value() && state.first_missing < state.num_chunks &&
-         ChunkAt(aggregator, state.first_missing).history.HasResult(*round_)) {
+         ChunkAt(aggregator, state.first_missing).history.IsOver(*round_)) {
     ++state.first_missing;
   }
   state.waiting_since = absl::InfiniteFuture();

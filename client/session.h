@@ -17,6 +17,7 @@
 #include "client/chunk_history.h"
 #include "client/client_options.h"
 #include "client/session_action.h"
+#include "codecs/place.h"
 #include "codecs/roster.h"
 #include "proto/tally/v1/aggregation.pb.h"
 
@@ -63,8 +64,8 @@ class Session {
   // Takes the chunk's contribution to the open round: `contribution` has exchange, payload_digest
   // and abstain set, the rest is filled in here. `payload` is null if it abstains. If the round of
   // this chunk closed without this worker, nothing is sent.
-  // Returns INVALID_ARGUMENT if the chunk does not exist; FAILED_PRECONDITION if no round is open
-  // or the chunk has contributed to it.
+  // Returns INVALID_ARGUMENT if the chunk does not exist; FAILED_PRECONDITION if no round is open,
+  // the chunk has contributed to this half of it, or there is no second half to contribute to.
   absl::Status Contribute(uint32_t chunk, v1::Contribution contribution, SharedBuffer payload,
                           absl::Time now);
 
@@ -107,8 +108,8 @@ class Session {
   };
   struct Chunk {
     ChunkHistory history;
-    // Contribute was called in the open round.
-    bool contributed = false;
+    // Halves of the open round for which Contribute was called.
+    uint32_t contributed_halves = 0;
     // The contribution that no result has answered.
     absl::optional<OpenContribution> open;
   };
@@ -149,6 +150,8 @@ class Session {
   void Fail(absl::Status status);
 
   absl::Status CheckUsable() const;
+  // Whether the chunk's contribution to that exchange is the next one to be made.
+  absl::Status CheckTurn(uint32_t chunk, const Place& place) const;
   absl::Status MissingResultsError() const;
   void CheckDeadlines(absl::Time now);
   absl::Status StartTimeoutError(absl::Time now) const;

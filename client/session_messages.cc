@@ -41,6 +41,7 @@ v1::ClientMessage Session::HelloTo(size_t aggregator) const {
     *progress.mutable_head() = chunk.history.Head();
     if (!chunk.open.has_value()) continue;
     progress.mutable_open()->set_round(chunk.open->message.round());
+    progress.mutable_open()->set_half(chunk.open->message.half());
     progress.mutable_open()->set_payload_digest(chunk.open->message.payload_digest());
   }
   return message;

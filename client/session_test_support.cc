@@ -49,7 +49,7 @@ MemberId Self() { return {"w-1", 11}; }
 MemberId Other() { return {"w-2", 22}; }
 
 SharedBuffer ZeroPayload(const Exchange& exchange, const Layout& layout, size_t chunk) {
-  Buffer payload(PayloadBytes(exchange, layout, chunk));
+  Buffer payload(ContributionSize(exchange, layout, chunk).max_bytes);
   std::fill_n(payload.data(), payload.size(), uint8_t{0});
   return std::make_shared<const Buffer>(std::move(payload));
 }

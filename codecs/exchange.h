@@ -30,20 +30,66 @@ struct SignExchange {
   friend bool operator==(const SignExchange&, const SignExchange&) = default;
 };
 
+// Signs and scales up, all participants' down as they came.
+struct SignRelayExchange {
+  ScaleGranularity granularity;
+  friend bool operator==(const SignRelayExchange&, const SignRelayExchange&) = default;
+};
+
+enum class VoteResult : uint8_t { kDrawn, kMajority, kCounts };
+
+// One bit per element up, the votes' outcome down.
+struct VoteExchange {
+  VoteResult result = VoteResult::kDrawn;
+  friend bool operator==(const VoteExchange&, const VoteExchange&) = default;
+};
+
+// First half of a sketch round: tables up, the elements with the largest estimates down.
+struct SketchExchange {
+  uint64_t hash_seed = 0;
+  uint32_t rows = 5;
+  uint32_t columns = 0;
+  DType dtype = DType::kFloat32;  // of the tables
+  uint32_t num_candidates = 0;
+  bool with_estimates = false;  // and no second half
+  friend bool operator==(const SketchExchange&, const SketchExchange&) = default;
+};
+
+// Second half of a sketch round: values of the chosen elements up, their mean down.
+struct ValuesExchange {
+  uint32_t num_values = 0;
+  uint64_t candidates_digest = 0;  // payload digest of the first half's result
+  DType dtype = DType::kFloat32;
+  friend bool operator==(const ValuesExchange&, const ValuesExchange&) = default;
+};
+
+// Elements and values up, the mean of all that were sent down.
+struct SparseExchange {
+  uint32_t max_values = 0;  // of one contribution
+  friend bool operator==(const SparseExchange&, const SparseExchange&) = default;
+};
+
 enum class Divisor : uint8_t { kParticipants, kRoster };
 
 // The C++ form of v1::ExchangeDescriptor.
 struct Exchange {
-  absl::variant<DenseExchange, SignExchange> kind;
+  absl::variant<DenseExchange, SignExchange, SignRelayExchange, VoteExchange, SketchExchange,
+                ValuesExchange, SparseExchange>
+      kind;
   Divisor divisor = Divisor::kParticipants;
   friend bool operator==(const Exchange&, const Exchange&) = default;
 };
 
+// Whether this is the second half of a round, or has one to follow.
+bool IsSecondHalf(const Exchange& exchange);
+bool HasSecondHalf(const Exchange& exchange);
+
 v1::ExchangeDescriptor EncodeExchange(const Exchange& exchange);
 
-// Returns UNIMPLEMENTED if the kind is unset or unknown; INVALID_ARGUMENT, naming the field, if an
-// enum is unspecified or unknown, a granularity is unset, a block is not a multiple of 256 that
-// divides the layout's chunk_elements, or the exchange compresses a chunk of the dense part.
+// Returns UNIMPLEMENTED if the kind or a hash version is unset or unknown; INVALID_ARGUMENT, naming
+// the field, if a field breaks its rule in proto/tally/v1/exchange.proto, or if the kind does not
+// fit the chunk: chunks of the dense part are exchanged dense, dealt groups dense, by sketch or by
+// values, other chunks by all kinds but sketch and values.
 absl::StatusOr<Exchange> DecodeExchange(const v1::ExchangeDescriptor& message, const Layout& layout,
                                         size_t chunk);
 
@@ -51,17 +97,30 @@ absl::StatusOr<Exchange> DecodeExchange(const v1::ExchangeDescriptor& message, c
 // differ.
 std::string ExchangeName(const Exchange& exchange);
 
-// Exact size of every payload of this exchange of this chunk, up and down.
-uint64_t PayloadBytes(const Exchange& exchange, const Layout& layout, size_t chunk);
+// Sizes of the payloads of one exchange of a chunk.
+struct PayloadSize {
+  uint64_t max_bytes = 0;
+  bool fixed = true;  // every payload has max_bytes
+};
+PayloadSize ContributionSize(const Exchange& exchange, const Layout& layout, size_t chunk);
+PayloadSize ResultSize(const Exchange& exchange, const Layout& layout, size_t chunk,
+                       uint32_t num_participants);
 
-// The largest payload that any exchange, of either kind and any granularity, has for this chunk.
-uint64_t MaxPayloadBytes(const Layout& layout, size_t chunk);
+// The largest payload that any exchange, of any kind and granularity, has for this chunk.
+uint64_t MaxContributionBytes(const Layout& layout, size_t chunk);
+uint64_t MaxResultBytes(const Layout& layout, size_t chunk, uint32_t roster_limit);
 
-// Checks a payload from outside, whole: its size and every rule of its codec (sign_codec.h,
-// dense_codec.h), also for masked elements. `payload` starts on a 4-byte boundary.
-// Returns INVALID_ARGUMENT, naming field, value and rule.
-absl::Status ValidatePayload(const Exchange& exchange, const Layout& layout, size_t chunk,
-                             absl::Span<const uint8_t> payload, const Backend& backend);
+// Most workers of a job that may relay signs: its results grow with them.
+inline constexpr uint32_t kMaxRelayParticipants = 16;
+
+// Check a payload from outside, whole: its size and every rule of its codec, also for masked
+// elements. `payload` starts on a 4-byte boundary.
+// Return INVALID_ARGUMENT, naming field, value and rule.
+absl::Status ValidateContribution(const Exchange& exchange, const Layout& layout, size_t chunk,
+                                  absl::Span<const uint8_t> payload, const Backend& backend);
+absl::Status ValidateResult(const Exchange& exchange, const Layout& layout, size_t chunk,
+                            uint32_t num_participants, absl::Span<const uint8_t> payload,
+                            const Backend& backend);
 
 }  // namespace tally
 

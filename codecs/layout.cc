@@ -84,11 +84,13 @@ uint64_t DivideRoundingUp(uint64_t dividend, uint64_t divisor) {
 
 }  // namespace
 
-absl::StatusOr<Layout> Layout::Create(std::vector<Tensor> tensors, uint32_t chunk_elements) {
+absl::StatusOr<Layout> Layout::Create(std::vector<Tensor> tensors, uint32_t chunk_elements,
+                                      absl::optional<DealingOptions> dealing) {
   Layout layout;
   layout.tensors_ = std::move(tensors);
   layout.chunk_elements_ = chunk_elements;
   TALLY_RETURN_IF_ERROR(layout.PlaceTensors());
+  if (dealing.has_value()) TALLY_RETURN_IF_ERROR(layout.Deal(*dealing));
   TALLY_RETURN_IF_ERROR(layout.CutChunks());
   TALLY_RETURN_IF_ERROR(layout.FillLive());
   return layout;
@@ -126,6 +128,22 @@ absl::Status Layout::PlaceTensors() {
   return absl::OkStatus();
 }
 
+absl::Status Layout::Deal(const DealingOptions& options) {
+  const uint64_t num_blocks = DivideRoundingUp(num_compressed_, kDealtBlockElements);
+  const uint64_t max_groups = std::min<uint64_t>(num_blocks, kMaxChunks);
+  // The largest group has a block of every stripe.
+  const uint64_t stripes_allowed = kMaxChunkElements / kDealtBlockElements;
+  const uint64_t min_groups = std::max<uint64_t>(1, DivideRoundingUp(num_blocks, stripes_allowed));
+  if (options.num_groups < min_groups || options.num_groups > max_groups) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("`dealing.num_groups` = ", options.num_groups, ", must be from ", min_groups,
+                     " to ", max_groups, " for ", num_compressed_,
+                     " compressed elements in blocks of ", kDealtBlockElements));
+  }
+  dealing_.emplace(num_compressed_, options);
+  return absl::OkStatus();
+}
+
 absl::Status Layout::CutChunks() {
   if (chunk_elements_ == 0 || chunk_elements_ % kChunkElementsMultiple != 0 ||
       chunk_elements_ > kMaxChunkElements) {
@@ -133,15 +151,23 @@ absl::Status Layout::CutChunks() {
         absl::StrCat("`chunk_elements` = ", chunk_elements_, ", must be a multiple of ",
                      kChunkElementsMultiple, " from there to ", kMaxChunkElements));
   }
-  const uint64_t num_chunks = DivideRoundingUp(num_compressed_, chunk_elements_) +
-                              DivideRoundingUp(num_elements_ - num_compressed_, chunk_elements_);
+  const uint64_t num_chunks =
+      NumCompressedChunks() + DivideRoundingUp(num_elements_ - num_compressed_, chunk_elements_);
   if (num_chunks > kMaxChunks) {
     return absl::InvalidArgumentError(absl::StrCat(
         "`chunk_elements` = ", chunk_elements_, ", must be larger: ", num_elements_,
         " elements make ", num_chunks, " chunks of it, at most ", kMaxChunks, " are allowed"));
   }
   chunks_.reserve(num_chunks);
-  for (uint64_t offset = 0; offset < num_elements_; offset += chunks_.back().num_elements) {
+  uint64_t begin = 0;
+  if (dealing_.has_value()) {
+    for (uint32_t group = 0; group < dealing_->options().num_groups; ++group) {
+      const auto size = static_cast<uint32_t>(dealing_->num_elements(group));
+      chunks_.push_back({.num_elements = size, .dealt = true});
+    }
+    begin = num_compressed_;
+  }
+  for (uint64_t offset = begin; offset < num_elements_; offset += chunks_.back().num_elements) {
     const bool dense = offset >= num_compressed_;
     const uint64_t part_end = dense ? num_elements_ : num_compressed_;
     const uint64_t size = std::min<uint64_t>(chunk_elements_, part_end - offset);
@@ -157,30 +183,46 @@ absl::Status Layout::FillLive() {
     for (const ElementRange& range : tensors_[t].masked) {
       uint64_t begin = tensor_offsets_[t] + range.begin;
       const uint64_t end = tensor_offsets_[t] + range.end;
-      for (size_t c = ChunkAt(begin); begin < end; ++c) {
-        const Chunk& chunk = chunks_[c];
-        if (live_[c].empty()) {
+      while (begin < end) {
+        const Stretch stretch = StretchAt(begin);
+        const Chunk& chunk = chunks_[stretch.chunk];
+        std::vector<uint8_t>& live = live_[stretch.chunk];
+        if (live.empty()) {
           mask_bytes += BitmapBytes(chunk.num_elements);
           if (mask_bytes > kMaxMaskBytes) {
             return absl::InvalidArgumentError(
                 absl::StrCat("`tensors[", t, "].masked` brings the bitmaps of masked chunks to ",
                              mask_bytes, " bytes, must be at most ", kMaxMaskBytes, " in all"));
           }
-          live_[c] = AllLive(chunk.num_elements);
+          live = AllLive(chunk.num_elements);
         }
-        const uint64_t stop = std::min(end, chunk.offset + chunk.num_elements);
-        ClearBits(live_[c], begin - chunk.offset, stop - chunk.offset);
-        begin = stop;
+        const uint64_t size = std::min(end - begin, stretch.size);
+        ClearBits(live, stretch.begin, stretch.begin + size);
+        begin += size;
       }
     }
   }
   return absl::OkStatus();
 }
 
-size_t Layout::ChunkAt(uint64_t index) const {
-  if (index < num_compressed_) return index / chunk_elements_;
-  return DivideRoundingUp(num_compressed_, chunk_elements_) +
-         (index - num_compressed_) / chunk_elements_;
+uint64_t Layout::NumCompressedChunks() const {
+  if (dealing_.has_value()) return dealing_->options().num_groups;
+  return DivideRoundingUp(num_compressed_, chunk_elements_);
+}
+
+Layout::Stretch Layout::StretchAt(uint64_t index) const {
+  if (index < num_compressed_ && dealing_.has_value()) {
+    const uint64_t within = index % kDealtBlockElements;
+    const Dealing::Position position = dealing_->PositionOf(index / kDealtBlockElements);
+    const uint64_t begin = position.block * kDealtBlockElements + within;
+    return {position.group, begin,
+            std::min(kDealtBlockElements - within, chunks_[position.group].num_elements - begin)};
+  }
+  const uint64_t chunk = index < num_compressed_
+                             ? index / chunk_elements_
+                             : NumCompressedChunks() + (index - num_compressed_) / chunk_elements_;
+  const uint64_t begin = index - chunks_[chunk].offset;
+  return {chunk, begin, chunks_[chunk].num_elements - begin};
 }
 
 absl::Span<const uint64_t> Layout::BoundariesInside(const Chunk& chunk) const {

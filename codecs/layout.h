@@ -9,7 +9,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/optional.h"
 #include "absl/types/span.h"
+#include "codecs/dealing.h"
 #include "codecs/limits.h"
 
 namespace tally {
@@ -43,37 +45,44 @@ struct ScaleGranularity {
 
 // A model's layout. The compressed tensors in the order given, then the dense ones in the order
 // given, form one flat vector of num_elements() floats; its compressed part and its dense part are
-// each cut into chunks, numbered through. Immutable, so any number of threads may read it.
+// each cut into chunks, numbered through; for sketches the compressed part is dealt out instead,
+// and its chunks are the groups. Immutable, so any number of threads may read it.
 class Layout {
  public:
-  // A contiguous range of the flat vector: the unit of transport, aggregation and placement.
+  // The unit of transport, aggregation and placement: a contiguous range of the flat vector, or a
+  // group of dealing().
   struct Chunk {
-    uint64_t offset = 0;  // in the flat vector
+    uint64_t offset = 0;  // in the flat vector; of a group: none
     uint32_t num_elements = 0;
     bool dense = false;
+    bool dealt = false;  // a group; its number is the chunk's
   };
 
   // Returns INVALID_ARGUMENT, naming field, value and rule, if there are no tensors or more than
   // kMaxTensors, a name is empty, longer than kMaxTensorNameBytes or not unique, a tensor has no
   // elements, the layout has more than kMaxElements, a masked range is empty, out of its tensor,
   // unsorted or touches the one before, chunk_elements is not a multiple of kChunkElementsMultiple
-  // from there to kMaxChunkElements, there are more than kMaxChunks, or the chunks with masked
-  // elements have bitmaps of more than kMaxMaskBytes in all.
+  // from there to kMaxChunkElements, there are more than kMaxChunks, the chunks with masked
+  // elements have bitmaps of more than kMaxMaskBytes in all, or `dealing` has no groups, more than
+  // there are blocks, or groups of more than kMaxChunkElements.
   static absl::StatusOr<Layout> Create(std::vector<Tensor> tensors,
-                                       uint32_t chunk_elements = kDefaultChunkElements);
+                                       uint32_t chunk_elements = kDefaultChunkElements,
+                                       absl::optional<DealingOptions> dealing = absl::nullopt);
 
   uint64_t num_elements() const { return num_elements_; }
   // The compressed part is [0, num_compressed()) of the flat vector.
   uint64_t num_compressed() const { return num_compressed_; }
   uint32_t chunk_elements() const { return chunk_elements_; }
+  // How the compressed part is dealt out; unset if it is cut into contiguous chunks.
+  const absl::optional<Dealing>& dealing() const { return dealing_; }
   absl::Span<const Tensor> tensors() const { return tensors_; }
   // Where tensor `index` begins in the flat vector.
   uint64_t tensor_offset(size_t index) const { return tensor_offsets_[index]; }
   absl::Span<const Chunk> chunks() const { return chunks_; }
 
   // Ends, relative to the chunk, of its segments: the pieces of blocks, tensors or the model that
-  // fall into it. block_elements divides chunk_elements(), so no block crosses a border between
-  // chunks.
+  // fall into it. Not of a group. block_elements divides chunk_elements(), so no block crosses a
+  // border between chunks.
   std::vector<uint32_t> SegmentEnds(size_t chunk, const ScaleGranularity& granularity) const;
   // How many these are.
   size_t NumSegments(size_t chunk, const ScaleGranularity& granularity) const;
@@ -87,10 +96,18 @@ class Layout {
 
   // The steps of Create, in this order.
   absl::Status PlaceTensors();
+  absl::Status Deal(const DealingOptions& options);
   absl::Status CutChunks();
   absl::Status FillLive();
-  // Index of the chunk that element `index` of the flat vector lies in.
-  size_t ChunkAt(uint64_t index) const;
+  uint64_t NumCompressedChunks() const;
+  // Where element `index` of the flat vector lies: a chunk, its element, and how many elements
+  // follow one another from there in both.
+  struct Stretch {
+    size_t chunk;
+    uint64_t begin;
+    uint64_t size;
+  };
+  Stretch StretchAt(uint64_t index) const;
   // The boundaries strictly inside the chunk.
   absl::Span<const uint64_t> BoundariesInside(const Chunk& chunk) const;
 
@@ -103,6 +120,7 @@ class Layout {
   uint64_t num_elements_ = 0;
   uint64_t num_compressed_ = 0;
   uint32_t chunk_elements_ = 0;
+  absl::optional<Dealing> dealing_;
 };
 
 }  // namespace tally

@@ -12,6 +12,12 @@ namespace tally {
 v1::Layout EncodeLayout(const Layout& layout) {
   v1::Layout message;
   message.set_chunk_elements(layout.chunk_elements());
+  if (layout.dealing().has_value()) {
+    v1::Dealing& dealing = *message.mutable_dealing();
+    dealing.set_num_groups(layout.dealing()->options().num_groups);
+    dealing.set_hash_version(kDealingHashVersion);
+    dealing.set_seed(layout.dealing()->options().seed);
+  }
   for (const Tensor& tensor : layout.tensors()) {
     v1::Tensor& encoded = *message.add_tensors();
     encoded.set_name(tensor.name);
@@ -52,7 +58,16 @@ absl::StatusOr<Layout> DecodeLayout(const v1::Layout& message) {
       tensor.masked.push_back({range.begin(), range.end()});
     }
   }
-  return Layout::Create(std::move(tensors), message.chunk_elements());
+  absl::optional<DealingOptions> dealing;
+  if (message.has_dealing()) {
+    if (message.dealing().hash_version() != kDealingHashVersion) {
+      return absl::UnimplementedError(
+          absl::StrCat("`dealing.hash_version` = ", message.dealing().hash_version(), ", must be ",
+                       kDealingHashVersion));
+    }
+    dealing = DealingOptions{message.dealing().num_groups(), message.dealing().seed()};
+  }
+  return Layout::Create(std::move(tensors), message.chunk_elements(), dealing);
 }
 
 }  // namespace tally

@@ -14,6 +14,8 @@ inline constexpr size_t kMaxSliceBytes = size_t{1} << 20;
 inline constexpr size_t kSliceBytes = size_t{512} << 10;
 
 inline constexpr uint32_t kChunkElementsMultiple = 256;
+// Blocks that share a scale are multiples of it.
+inline constexpr uint32_t kScaleBlockMultiple = kChunkElementsMultiple;
 inline constexpr uint32_t kMaxChunkElements = uint32_t{1} << 24;
 inline constexpr uint32_t kDefaultChunkElements = uint32_t{1} << 20;
 inline constexpr size_t kMaxTensors = 65'536;
@@ -27,6 +29,9 @@ inline constexpr size_t kMaxNameBytes = 255;  // of jobs, workers and aggregator
 inline constexpr uint32_t kMaxRoster = 65'536;
 inline constexpr size_t kMaxAggregators = 1024;
 inline constexpr uint64_t kMaxRound = uint64_t{1} << 53;
+
+// A sketch may have this many cells, however few elements its group has.
+inline constexpr uint64_t kMinSketchCells = 65'536;
 
 // No scale and no dense value is larger: then no sum over a full roster overflows fp32.
 inline constexpr float kMaxMagnitude = 18446744073709551616.0f;  // 2^64

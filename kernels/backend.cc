@@ -1,9 +1,7 @@
 #include "kernels/backend.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <cstring>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -233,21 +231,6 @@ float ScaleFromNorm(ScaleRule rule, double norm, uint64_t num_live) {
   const double mean = norm / static_cast<double>(num_live);
   const double scale = rule == ScaleRule::kRootMeanSquare ? std::sqrt(mean) : mean;
   return static_cast<float>(std::min(scale, kLargestScale));
-}
-
-uint64_t CountLive(absl::Span<const uint8_t> live, uint64_t begin, uint64_t end) {
-  if (live.empty()) return end - begin;
-  const auto bit = [live](uint64_t i) { return (live[i / 8] >> (i % 8)) & 1; };
-  uint64_t count = 0;
-  uint64_t i = begin;
-  while (i < end && i % 8 != 0) count += bit(i++);
-  for (; i + 64 <= end; i += 64) {
-    uint64_t word;
-    std::memcpy(&word, live.data() + i / 8, sizeof(word));
-    count += std::popcount(word);
-  }
-  while (i < end) count += bit(i++);
-  return count;
 }
 
 }  // namespace tally

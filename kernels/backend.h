@@ -10,6 +10,8 @@
 #include "absl/types/span.h"
 #include "kernels/dtype.h"
 #include "kernels/sign_block.h"
+#include "kernels/sketch_kernels.h"
+#include "kernels/vote_kernels.h"
 
 namespace tally {
 
@@ -114,6 +116,10 @@ class Backend {
   // True if this machine can run it.
   virtual bool IsSupported() const = 0;
 
+  // Its kernels over votes and over count sketches; they live as long as this.
+  virtual const VoteKernels& votes() const = 0;
+  virtual const SketchKernels& sketches() const = 0;
+
   // Returns the sum of x[i]^2 in fp64 with a fixed order: x is cut into blocks of 4,096; within a
   // block element i is added to partial sum i % 32 in increasing order of i, starting from +0; the
   // 32 partial sums are folded in halves (p[j] += p[j + 16], then 8, 4, 2, 1); blocks are added in
@@ -193,9 +199,6 @@ class Backend {
 // division and square root, one rounding to fp32. 0 if no element lives.
 // At most 2^64, the largest scale that may be sent.
 float ScaleFromNorm(ScaleRule rule, double norm, uint64_t num_live);
-
-// Number of bits that are 1 among elements [begin, end) of `live`; end - begin if `live` is empty.
-uint64_t CountLive(absl::Span<const uint8_t> live, uint64_t begin, uint64_t end);
 
 }  // namespace tally
 

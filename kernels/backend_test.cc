@@ -8,6 +8,8 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "kernels/scalar/sketches.h"
+#include "kernels/scalar/votes.h"
 #include "tests/util/status_matchers.h"
 
 namespace tally {
@@ -20,6 +22,8 @@ class CountingBackend final : public Backend {
  public:
   absl::string_view name() const override { return "counting"; }
   bool IsSupported() const override { return true; }
+  const VoteKernels& votes() const override { return votes_; }
+  const SketchKernels& sketches() const override { return sketches_; }
   int num_calls() const { return num_calls_; }
 
  private:
@@ -50,6 +54,8 @@ class CountingBackend final : public Backend {
   void DoAdamStep(const AdamArgs&) const override { ++num_calls_; }
   void DoMomentumStep(const MomentumArgs&) const override { ++num_calls_; }
 
+  const ScalarVotes votes_;
+  const ScalarSketches sketches_;
   mutable int num_calls_ = 0;
 };
 
@@ -372,20 +378,6 @@ TEST(ScaleFromNormTest, RoundsOnce) {
   // In fp32 the norm would become 2^25 and the mean 1.
   EXPECT_EQ(ScaleFromNorm(ScaleRule::kMeanMagnitude, 0x1p25 + 4.0, 1 << 25), 1.0f + 0x1p-23f);
 }
-
-TEST(CountLiveTest, CountsBitsOfAnyRange) {
-  std::vector<uint8_t> live(20);
-  for (size_t i = 0; i < 160; i += 3) live[i / 8] |= static_cast<uint8_t>(1 << (i % 8));
-  for (uint64_t begin = 0; begin <= 160; ++begin) {
-    uint64_t expected = 0;
-    for (uint64_t end = begin; end <= 160; ++end) {
-      EXPECT_EQ(CountLive(live, begin, end), expected) << begin << " to " << end;
-      if (end % 3 == 0) ++expected;
-    }
-  }
-}
-
-TEST(CountLiveTest, WithoutAMaskEverythingLives) { EXPECT_EQ(CountLive({}, 3, 70), 67u); }
 
 }  // namespace
 }  // namespace tally

@@ -26,7 +26,7 @@ std::shared_ptr<const Buffer> PayloadOf(size_t num_bytes) {
 
 StoredResult ResultOf(SharedBuffer payload) {
   StoredResult result;
-  result.round = 9;
+  result.place.round = 9;
   result.message.set_chunk(3);
   result.message.set_round(9);
   result.message.set_header("header");

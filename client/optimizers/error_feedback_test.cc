@@ -16,6 +16,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/backends.h"
+#include "kernels/live_mask.h"
 #include "tests/util/status_matchers.h"
 
 namespace tally {

@@ -91,7 +91,7 @@ Trained Train(const TrainOptions& options) {
       .x = x[0], .log = group.TakeLog(), .first_compressed_round = options.num_rounds};
   for (const LoopbackEntry& entry : trained.log) {
     if (!absl::holds_alternative<SignExchange>(entry.exchange.kind)) continue;
-    trained.first_compressed_round = std::min(trained.first_compressed_round, entry.round);
+    trained.first_compressed_round = std::min(trained.first_compressed_round, entry.place.round);
   }
   return trained;
 }
@@ -99,9 +99,9 @@ Trained Train(const TrainOptions& options) {
 TEST(OneBitAdamTest, CompressesAfterTheWarmupButNeverDenseTensors) {
   const Trained trained = Train({});
   for (const LoopbackEntry& entry : trained.log) {
-    SCOPED_TRACE(testing::Message() << "round " << entry.round << ", chunk " << entry.chunk);
+    SCOPED_TRACE(testing::Message() << "round " << entry.place.round << ", chunk " << entry.chunk);
     EXPECT_EQ(absl::holds_alternative<SignExchange>(entry.exchange.kind),
-              entry.round >= 5 && entry.chunk < 2);
+              entry.place.round >= 5 && entry.chunk < 2);
   }
 }
 

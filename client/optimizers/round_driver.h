@@ -22,7 +22,7 @@ enum class Fate : uint8_t {
   kAbstained,  // nothing was sent
 };
 
-// What a worker puts into one chunk of one round.
+// What a worker puts into one chunk of one exchange.
 struct ChunkContribution {
   Exchange exchange;
   absl::optional<Buffer> payload;  // unset: abstains
@@ -36,6 +36,9 @@ class RoundDriver {
   // Called once per chunk and round, after Encode of that chunk, in order of arrival: what it does
   // to one chunk must not depend on which others came before.
   using Apply = absl::FunctionRef<absl::Status(const ChunkResult& result, Fate fate)>;
+  // Called with the result of a sketch round's first half: what the worker puts into the second.
+  using Answer =
+      absl::FunctionRef<absl::StatusOr<ChunkContribution>(const ChunkResult& result, Fate fate)>;
 
   // `exchanger` must outlive the driver.
   explicit RoundDriver(Exchanger* exchanger) : exchanger_(*exchanger) {}
@@ -50,12 +53,17 @@ class RoundDriver {
   // majority's); DATA_LOSS if a result counts a contribution that was never sent. After an error
   // chunks stand at different rounds, so every further call returns that error.
   absl::Status Run(Encode encode, Apply apply);
+  // The same for rounds with two halves: a chunk's first result goes to `answer`, its last one to
+  // `apply`.
+  absl::Status Run(Encode encode, Answer answer, Apply apply);
 
   bool failed() const { return !failure_.ok(); }
 
  private:
-  absl::Status RunOnce(Encode encode, Apply apply);
-  absl::Status ApplyResult(const ChunkResult& result, Apply apply);
+  absl::Status RunOnce(Encode encode, Answer answer, Apply apply);
+  // True if the chunk's round is over.
+  absl::StatusOr<bool> TakeResult(const ChunkResult& result, Answer answer, Apply apply);
+  absl::Status Send(uint32_t chunk, ChunkContribution contribution);
 
   struct Sent {
     Exchange exchange;

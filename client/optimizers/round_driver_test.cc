@@ -29,6 +29,8 @@ class FakeExchanger final : public Exchanger {
       : layout_(*Layout::Create({{.name = "t", .num_elements = 256 * num_chunks}}, 256)) {}
 
   const Layout& layout() const override { return layout_; }
+  uint64_t run_seed() const override { return 0; }
+  absl::string_view worker() const override { return "w-0"; }
   uint64_t next_round() const override { return 0; }
   absl::Status StartRound() override {
     calls.push_back("start");

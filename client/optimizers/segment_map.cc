@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "kernels/backend.h"
+#include "kernels/live_mask.h"
 
 namespace tally {
 namespace {

@@ -3,6 +3,8 @@
 #define TALLY_KERNELS_SCALAR_SCALAR_BACKEND_H_
 
 #include "kernels/backend.h"
+#include "kernels/scalar/sketches.h"
+#include "kernels/scalar/votes.h"
 
 namespace tally {
 
@@ -13,6 +15,8 @@ class ScalarBackend final : public Backend {
 
   absl::string_view name() const override { return "scalar"; }
   bool IsSupported() const override { return true; }
+  const VoteKernels& votes() const override { return votes_; }
+  const SketchKernels& sketches() const override { return sketches_; }
 
  private:
   double DoSumOfSquares(absl::Span<const float> x) const override;
@@ -33,6 +37,9 @@ class ScalarBackend final : public Backend {
                      absl::Span<float> x) const override;
   void DoAdamStep(const AdamArgs& args) const override;
   void DoMomentumStep(const MomentumArgs& args) const override;
+
+  const ScalarVotes votes_;
+  const ScalarSketches sketches_;
 };
 
 }  // namespace tally

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "kernels/live_mask.h"
 #include "kernels/scalar/reductions.h"
 
 namespace tally::scalar {

@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/live_mask.h"
 #include "kernels/scalar/signs.h"
 #include "kernels/simd/bit_window.h"
 #include "kernels/simd/sign_terms.h"

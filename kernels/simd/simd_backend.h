@@ -3,6 +3,8 @@
 #define TALLY_KERNELS_SIMD_SIMD_BACKEND_H_
 
 #include "kernels/backend.h"
+#include "kernels/simd/sketches.h"
+#include "kernels/simd/votes.h"
 
 namespace tally {
 
@@ -13,6 +15,8 @@ class SimdBackend final : public Backend {
 
   absl::string_view name() const override { return "simd"; }
   bool IsSupported() const override;
+  const VoteKernels& votes() const override { return votes_; }
+  const SketchKernels& sketches() const override { return sketches_; }
 
  private:
   double DoSumOfSquares(absl::Span<const float> x) const override;
@@ -33,6 +37,9 @@ class SimdBackend final : public Backend {
                      absl::Span<float> x) const override;
   void DoAdamStep(const AdamArgs& args) const override;
   void DoMomentumStep(const MomentumArgs& args) const override;
+
+  const SimdVotes votes_;
+  const SimdSketches sketches_;
 };
 
 }  // namespace tally

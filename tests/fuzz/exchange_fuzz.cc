@@ -45,7 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (!exchange.ok()) continue;
     const absl::StatusOr<Exchange> again = DecodeExchange(EncodeExchange(*exchange), layout, c);
     TALLY_CHECK(again.ok() && *again == *exchange, "round trip");
-    TALLY_CHECK(PayloadBytes(*exchange, layout, c) <= MaxPayloadBytes(layout, c),
+    TALLY_CHECK(ContributionSize(*exchange, layout, c).max_bytes <= MaxContributionBytes(layout, c),
                 "bound on payloads");
   }
   return 0;

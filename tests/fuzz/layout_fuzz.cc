@@ -28,8 +28,8 @@ void CheckChunk(const Layout& layout, size_t chunk) {
     TALLY_CHECK(ends.front() > 0 && ends.back() == num_elements, "first and last segment");
     TALLY_CHECK(std::adjacent_find(ends.begin(), ends.end(), std::greater_equal<>()) == ends.end(),
                 "segments must increase");
-    TALLY_CHECK(PayloadBytes({SignExchange{.granularity = granularity}}, layout, chunk) <=
-                        MaxPayloadBytes(layout, chunk) ||
+    TALLY_CHECK(ContributionSize({SignExchange{.granularity = granularity}}, layout, chunk).max_bytes <=
+                        MaxContributionBytes(layout, chunk) ||
                     layout.chunks()[chunk].dense,
                 "bound on payloads");
   }

@@ -60,7 +60,7 @@ TEST(GoldenRoundTest, TheContributionDecodesToItsValues) {
 
   SliceAssembler assembler;
   ASSERT_THAT(assembler.Begin(message.contribution().slice(), BytesOf(message.payload()),
-                              MaxPayloadBytes(layout, kChunk)),
+                              MaxContributionBytes(layout, kChunk)),
               IsOk());
   ASSERT_TRUE(assembler.complete());
   const Buffer payload = assembler.Take();
@@ -69,7 +69,7 @@ TEST(GoldenRoundTest, TheContributionDecodesToItsValues) {
   ASSERT_THAT(exchange, IsOk());
   EXPECT_EQ(ExchangeName(*exchange), "sign(RMS, per tensor)");
   const Backend& backend = *SupportedBackends().front();
-  ASSERT_THAT(ValidatePayload(*exchange, layout, kChunk, payload.bytes(), backend), IsOk());
+  ASSERT_THAT(ValidateContribution(*exchange, layout, kChunk, payload.bytes(), backend), IsOk());
 
   const std::vector<uint32_t> ends =
       layout.SegmentEnds(kChunk, {.unit = ScaleGranularity::Unit::kTensor});

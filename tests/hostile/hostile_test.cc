@@ -250,15 +250,15 @@ std::vector<MemberOffence> MemberOffences() {
        Contributing([](TestContribution& c) { c.message.mutable_member()->set_worker("w-0"); })},
       {{"AnotherIncarnation", kInvalid, "`member` = w-2/101, must be w-2/100"},
        Contributing([](TestContribution& c) { c.message.mutable_member()->set_incarnation(101); })},
-      {{"FutureRound", kPrecondition, "chunk 0, round 2: `round` must be the open one, 1"},
+      {{"FutureRound", kPrecondition, "chunk 0, round 2: `round` must be the open one, round 1"},
        Contributing([](TestContribution& c) { c.message.set_round(2); })},
-      {{"RoundAtTheEndOfTime", kPrecondition, "`round` must be the open one, 1"},
+      {{"RoundAtTheEndOfTime", kPrecondition, "`round` must be the open one, round 1"},
        Contributing([](TestContribution& c) {
          c.message.set_round(std::numeric_limits<uint64_t>::max() - 1);
        })},
       {{"ChunkThatIsNone", kInvalid, "`chunk` = 2, must be below 2"},
        Contributing([](TestContribution& c) { c.message.set_chunk(2); })},
-      {{"ChunkOfAnotherRound", kPrecondition, "chunk 1, round 1: `round` must be the open one, 0"},
+      {{"ChunkOfAnotherRound", kPrecondition, "chunk 1, round 1: `round` must be the open one, round 0"},
        Contributing([](TestContribution& c) { c.message.set_chunk(1); })},
       {{"WrongHalf", kInvalid, "`half` = 1, must be 0"},
        Contributing([](TestContribution& c) { c.message.set_half(1); })},

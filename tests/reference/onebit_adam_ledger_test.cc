@@ -127,7 +127,7 @@ TEST(OneBitAdamLedgerTest, NothingIsLostOrCountedTwice) {
   for (size_t w = 0; w < kNumWorkers; ++w) ledgers[w].put_in = at_freeze[w];
   const float beta1 = AdamOptions().beta1;
   for (const LoopbackEntry& entry : group.TakeLog()) {
-    if (entry.round < kWarmupRounds) continue;
+    if (entry.place.round < kWarmupRounds) continue;
     const size_t offset = entry.chunk * kChunkElements;
     for (size_t w = 0; w < kNumWorkers; ++w) {
       if (entry.contributions[w] == nullptr) continue;
@@ -135,7 +135,7 @@ TEST(OneBitAdamLedgerTest, NothingIsLostOrCountedTwice) {
       const std::vector<double> sent = Decoded(entry.contributions[w]->bytes());
       for (size_t i = 0; i < kChunkElements; ++i) {
         const size_t e = offset + i;
-        const float input = beta1 * momentum[e] + (1.0f - beta1) * gradients[w][entry.round][e];
+        const float input = beta1 * momentum[e] + (1.0f - beta1) * gradients[w][entry.place.round][e];
         ledger.put_in[e] += input;
         ledger.largest_sum =
             std::max(ledger.largest_sum,

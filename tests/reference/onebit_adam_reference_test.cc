@@ -130,13 +130,13 @@ void ExpectSame(const Run& run, const Transcript& transcript) {
   for (const LoopbackEntry& entry : run.log) {
     for (size_t w = 0; w < kNumWorkers; ++w) {
       ASSERT_TRUE(BytesOf(entry.contributions[w]) ==
-                  transcript.contributions[entry.round][w][entry.chunk])
-          << "round " << entry.round << ", chunk " << entry.chunk << ", worker " << w;
+                  transcript.contributions[entry.place.round][w][entry.chunk])
+          << "round " << entry.place.round << ", chunk " << entry.chunk << ", worker " << w;
       num_abstained += entry.contributions[w] == nullptr ? 1 : 0;
       num_missed += entry.contributions[w] != nullptr && !entry.counted[w] ? 1 : 0;
     }
-    ASSERT_TRUE(BytesOf(entry.result) == transcript.results[entry.round][entry.chunk])
-        << "round " << entry.round << ", chunk " << entry.chunk;
+    ASSERT_TRUE(BytesOf(entry.result) == transcript.results[entry.place.round][entry.chunk])
+        << "round " << entry.place.round << ", chunk " << entry.chunk;
   }
   EXPECT_GT(num_missed, 0u);
   EXPECT_GT(num_abstained, 0u);

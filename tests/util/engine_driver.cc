@@ -111,7 +111,7 @@ void EngineWorker::Reconnect() {
   for (const auto& [chunk, head] : heads_) {
     v1::ChunkProgress& progress = *hello.add_chunks();
     progress.set_chunk(chunk);
-    progress.mutable_head()->set_round(head.result->round);
+    progress.mutable_head()->set_round(head.result->place.round);
     progress.mutable_head()->set_chain(head.result->chain);
   }
   stream_ = driver_->Open(hello);
@@ -156,7 +156,7 @@ void EngineWorker::Catch() {
   const std::vector<std::shared_ptr<const StoredResult>>& results = inbox().results;
   for (; num_applied_ < results.size(); ++num_applied_) {
     const std::shared_ptr<const StoredResult>& result = results[num_applied_];
-    heads_[result->message.chunk()] = {.next_round = result->round + 1, .result = result};
+    heads_[result->message.chunk()] = {.next_round = result->place.round + 1, .result = result};
   }
 }
 

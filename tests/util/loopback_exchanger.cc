@@ -1,25 +1,39 @@
 #include "tests/util/loopback_exchanger.h"
 
 #include <algorithm>
-#include <cstring>
+#include <string>
 #include <thread>
 #include <tuple>
 #include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/types/variant.h"
+#include "aggregator/exchange_task.h"
 #include "base/status_macros.h"
-#include "codecs/sign_codec.h"
-#include "kernels/sign_block.h"
 
 namespace tally {
+namespace {
+
+std::shared_ptr<const JobDescription> DescriptionOf(Layout layout, uint64_t seed) {
+  return std::make_shared<const JobDescription>(
+      JobDescription{.seed = seed, .layout = std::move(layout)});
+}
+
+// The half of a round in which the exchange stands.
+Place PlaceOf(uint64_t round, const Exchange& exchange) {
+  return {round, IsSecondHalf(exchange) ? 1u : 0u};
+}
+
+}  // namespace
 
 class LoopbackGroup::Worker final : public Exchanger {
  public:
-  Worker(LoopbackGroup* group, size_t index) : group_(*group), index_(index) {}
+  Worker(LoopbackGroup* group, size_t index)
+      : group_(*group), index_(index), name_(absl::StrCat("w-", index)) {}
 
-  const Layout& layout() const override { return group_.layout_; }
+  const Layout& layout() const override { return group_.description_->layout; }
+  uint64_t run_seed() const override { return group_.options_.seed; }
+  absl::string_view worker() const override { return name_; }
   uint64_t next_round() const override { return next_round_; }
 
   absl::Status StartRound() override {
@@ -36,7 +50,7 @@ class LoopbackGroup::Worker final : public Exchanger {
   absl::Status Contribute(uint32_t chunk, const Exchange& exchange, Buffer payload) override {
     TALLY_RETURN_IF_ERROR(CheckChunk(chunk));
     TALLY_RETURN_IF_ERROR(
-        ValidatePayload(exchange, layout(), chunk, payload.bytes(), group_.backend_));
+        ValidateContribution(exchange, layout(), chunk, payload.bytes(), group_.backend_));
     return group_.Arrive(index_, next_round_ - 1, chunk, exchange,
                          std::make_shared<const Buffer>(std::move(payload)));
   }
@@ -54,7 +68,8 @@ class LoopbackGroup::Worker final : public Exchanger {
     TALLY_RETURN_IF_ERROR(group_.stopped_);
     ChunkResult result = std::move(results.front());
     results.pop_front();
-    --num_outstanding_;
+    const bool goes_on = result.exchange.has_value() && HasSecondHalf(*result.exchange);
+    if (!goes_on) --num_outstanding_;
     return result;
   }
 
@@ -77,17 +92,21 @@ class LoopbackGroup::Worker final : public Exchanger {
 
   LoopbackGroup& group_;
   const size_t index_;
+  const std::string name_;
   uint64_t next_round_ = 0;
   size_t num_outstanding_ = 0;
 };
 
 LoopbackGroup::LoopbackGroup(Layout layout, LoopbackOptions options, const Backend* backend)
-    : layout_(std::move(layout)),
-      options_(std::move(options)),
+    : options_(std::move(options)),
+      description_(DescriptionOf(std::move(layout), options_.seed)),
       backend_(*backend),
-      chunks_(layout_.chunks().size()),
+      chunks_(description_->layout.chunks().size()),
       results_(options_.num_workers) {
-  for (Chunk& chunk : chunks_) {
+  for (size_t c = 0; c < chunks_.size(); ++c) {
+    Chunk& chunk = chunks_[c];
+    chunk.residual =
+        std::make_shared<std::vector<float>>(description_->layout.chunks()[c].num_elements, 0.0f);
     chunk.arrived.resize(options_.num_workers);
     chunk.contributions.resize(options_.num_workers);
   }
@@ -127,7 +146,7 @@ std::vector<LoopbackEntry> LoopbackGroup::TakeLog() {
   MutexLock lock(&mutex_);
   std::vector<LoopbackEntry> log = std::exchange(log_, {});
   std::sort(log.begin(), log.end(), [](const LoopbackEntry& a, const LoopbackEntry& b) {
-    return std::tie(a.round, a.chunk) < std::tie(b.round, b.chunk);
+    return std::tie(a.place, a.chunk) < std::tie(b.place, b.chunk);
   });
   return log;
 }
@@ -157,29 +176,38 @@ absl::Status LoopbackGroup::Close(uint64_t round, uint32_t chunk) {
   Chunk& open = chunks_[chunk];
   LoopbackEntry entry;
   entry.chunk = chunk;
-  entry.round = round;
+  entry.place = PlaceOf(round, *open.exchange);
   entry.exchange = *open.exchange;
-  std::vector<absl::Span<const uint8_t>> payloads;
+  ExchangeTask task;
   for (size_t w = 0; w < options_.num_workers; ++w) {
     const SharedBuffer& contribution = open.contributions[w];
     const bool missed = options_.misses && options_.misses(w, round, chunk);
     entry.counted.push_back(contribution != nullptr && !missed);
-    if (entry.counted.back()) payloads.push_back(contribution->bytes());
+    if (entry.counted.back()) task.payloads.push_back(contribution);
   }
-  if (!payloads.empty()) {
-    Buffer result;
-    TALLY_RETURN_IF_ERROR(Aggregate(chunk, entry.exchange, payloads, result));
-    entry.result = std::make_shared<const Buffer>(std::move(result));
+  ChunkResult result;
+  result.chunk = chunk;
+  result.round = round;
+  result.half = entry.place.half;
+  result.num_participants = static_cast<uint32_t>(task.payloads.size());
+  if (!task.payloads.empty()) {
+    task.chunk = chunk;
+    task.place = entry.place;
+    task.description = description_;
+    task.exchange = entry.exchange;
+    task.divisor = static_cast<uint32_t>(entry.exchange.divisor == Divisor::kParticipants
+                                             ? task.payloads.size()
+                                             : options_.num_workers);
+    task.residual = open.residual;
+    TALLY_ASSIGN_OR_RETURN(ExchangeOutcome outcome, RunExchange(task, backend_));
+    entry.result = outcome.payload;
+    result.exchange = entry.exchange;
+    result.payload = std::move(outcome.payload);
+    result.payload_digest = outcome.payload_digest;
   }
   for (size_t w = 0; w < options_.num_workers; ++w) {
-    ChunkResult result;
-    result.chunk = chunk;
-    result.round = round;
-    if (!payloads.empty()) result.exchange = entry.exchange;
     result.counted = entry.counted[w];
-    result.num_participants = static_cast<uint32_t>(payloads.size());
-    result.payload = entry.result;
-    results_[w].push_back(std::move(result));
+    results_[w].push_back(result);
   }
   result_arrived_.NotifyAll();
 
@@ -190,35 +218,6 @@ absl::Status LoopbackGroup::Close(uint64_t round, uint32_t chunk) {
   open.arrived.assign(options_.num_workers, false);
   open.contributions.assign(options_.num_workers, nullptr);
   return absl::OkStatus();
-}
-
-absl::Status LoopbackGroup::Aggregate(uint32_t chunk, const Exchange& exchange,
-                                      absl::Span<const absl::Span<const uint8_t>> payloads,
-                                      Buffer& result) {
-  result = Buffer(PayloadBytes(exchange, layout_, chunk));
-  const float divisor = static_cast<float>(
-      exchange.divisor == Divisor::kParticipants ? payloads.size() : options_.num_workers);
-  if (const auto* dense = absl::get_if<DenseExchange>(&exchange.kind)) {
-    return backend_.DenseMean(dense->dtype, payloads, divisor, result.bytes());
-  }
-  const SignExchange& sign = absl::get<SignExchange>(exchange.kind);
-  const uint32_t num_elements = layout_.chunks()[chunk].num_elements;
-  const std::vector<uint32_t> ends = layout_.SegmentEnds(chunk, sign.granularity);
-  std::vector<SignBlock> blocks;
-  for (const absl::Span<const uint8_t> payload : payloads) {
-    blocks.push_back(SignBlockOf(payload, num_elements, ends.size()));
-  }
-  std::vector<float>& residual = chunks_[chunk].residual;
-  if (residual.empty() || sign.zero_residual) residual.assign(num_elements, 0.0f);
-  const SignPayloadParts parts = SignPartsOf(result.bytes(), num_elements, ends.size());
-  return backend_.SignRound({.blocks = blocks,
-                             .divisor = divisor,
-                             .segment_ends = ends,
-                             .live = layout_.live(chunk),
-                             .rule = sign.scale_rule,
-                             .residual = absl::MakeSpan(residual),
-                             .bits = parts.bits,
-                             .scales = parts.scales});
 }
 
 }  // namespace tally

@@ -13,12 +13,13 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/types/optional.h"
-#include "absl/types/span.h"
+#include "aggregator/job_description.h"
 #include "base/buffer.h"
 #include "base/mutex.h"
 #include "client/exchanger.h"
 #include "codecs/exchange.h"
 #include "codecs/layout.h"
+#include "codecs/place.h"
 #include "kernels/backend.h"
 
 namespace tally {
@@ -26,7 +27,7 @@ namespace tally {
 // One exchange as it happened.
 struct LoopbackEntry {
   uint32_t chunk = 0;
-  uint64_t round = 0;
+  Place place;
   Exchange exchange;
   std::vector<SharedBuffer> contributions;  // [num_workers] null: abstained
   std::vector<bool> counted;                // [num_workers]
@@ -39,6 +40,8 @@ struct LoopbackOptions {
   // misses.
   std::function<bool(size_t worker, uint64_t round, uint32_t chunk)> misses = nullptr;
   bool keep_log = false;
+  // The run's; decides what is drawn.
+  uint64_t seed = 0;
 };
 
 // Worker w plays its rounds on worker(w), each worker in a thread of its own. An exchange closes
@@ -71,18 +74,14 @@ class LoopbackGroup {
     absl::optional<Exchange> exchange;
     std::vector<bool> arrived;
     std::vector<SharedBuffer> contributions;
-    std::vector<float> residual;  // of sign exchanges; empty before the first
+    std::shared_ptr<std::vector<float>> residual;  // of sign exchanges
   };
 
   absl::Status Arrive(size_t worker, uint64_t round, uint32_t chunk, const Exchange& exchange,
                       SharedBuffer contribution) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Close(uint64_t round, uint32_t chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status Aggregate(uint32_t chunk, const Exchange& exchange,
-                         absl::Span<const absl::Span<const uint8_t>> payloads, Buffer& result)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
-  const Layout layout_;
   const LoopbackOptions options_;
+  const std::shared_ptr<const JobDescription> description_;
   const Backend& backend_;
   std::vector<std::unique_ptr<Worker>> workers_;
   Mutex mutex_;
