@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -23,16 +24,12 @@ absl::Status RunTrainer(const TrainerOptions& options, size_t window_length,
   TALLY_ASSIGN_OR_RETURN(const TextData text,
                          TextData::Create(texts, options.workers, window_length));
   TALLY_ASSIGN_OR_RETURN(const std::unique_ptr<Model> model, create_model(text.vocabulary_size()));
+  TALLY_ASSIGN_OR_RETURN(ClientOptions client_options, MakeClientOptions(options, *model));
   TALLY_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client,
-                         Client::Connect(MakeClientOptions(options, *model)));
-  OptimizerOptions optimizer_options;
-  optimizer_options.adam.learning_rate = static_cast<float>(options.learning_rate);
-  optimizer_options.adam.epsilon = static_cast<float>(options.epsilon);
-  // A trainer whose gradients are no numbers should say so, not go on without them.
-  optimizer_options.adam.non_finite = NonFinitePolicy::kStop;
-  optimizer_options.warmup_rounds = options.warmup_rounds;
+                         Client::Connect(std::move(client_options)));
   TALLY_ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> optimizer,
-                         CreateOptimizer(options.optimizer, client.get(), optimizer_options));
+                         CreateOptimizer(options.optimizer, client.get(),
+                                         MakeOptimizerOptions(options, client->layout())));
   const RealClock clock;
   ProgressLine progress(stdout, isatty(STDOUT_FILENO) != 0, &clock);
   TALLY_ASSIGN_OR_RETURN(const TrainingReport report,

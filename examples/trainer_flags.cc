@@ -10,6 +10,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "client/optimizers/create_optimizer.h"
+#include "kernels/dtype.h"
 
 ABSL_FLAG(std::string, job, "example", "The training job's name; equal on all workers.");
 ABSL_FLAG(std::string, worker, "", "This worker's name; if empty, w- and its rank.");
@@ -26,6 +28,26 @@ ABSL_FLAG(uint64_t, rounds, 600, "Steps to train.");
 ABSL_FLAG(absl::optional<uint64_t>, warmup_rounds, absl::nullopt,
           "Uncompressed rounds at the start, for methods that have them; if empty, the method "
           "decides.");
+ABSL_FLAG(double, beta1, 0.9, "Of the first moment, for methods of Adam's family.");
+ABSL_FLAG(double, beta2, 0.999, "Of the second moment, for methods of Adam's family.");
+ABSL_FLAG(double, momentum, 0.9, "Of dense_sgd, sign_sgd, topk_sgd, sketched_sgd; birder's beta.");
+ABSL_FLAG(double, weight_decay, 0, "Decoupled weight decay.");
+ABSL_FLAG(bool, amsgrad, false, "For dense_adam: step by the largest second moment so far.");
+ABSL_FLAG(std::string, dense_type, "float32",
+          "Number format of dense exchanges: float32, float16 or bfloat16.");
+ABSL_FLAG(bool, vote_counts, false, "For birder: the numbers of votes come down, not bits.");
+ABSL_FLAG(std::string, compressor, "sign", "Of cd_adam: sign or topk.");
+ABSL_FLAG(uint32_t, block_elements, 1024, "For cd_adam: elements that share a scale.");
+ABSL_FLAG(double, share, 0.01, "For topk_sgd and cd_adam with topk: of the elements, those sent.");
+ABSL_FLAG(double, sketch_share, 0.005, "Of the elements, those that a sketch round updates.");
+ABSL_FLAG(double, sketch_columns_share, 0.05, "Columns of a sketch per element.");
+ABSL_FLAG(uint32_t, sketch_rows, 5, "Rows of a sketch; odd.");
+ABSL_FLAG(uint32_t, sketch_candidates, 4, "Candidates per updated element of a sketch round.");
+ABSL_FLAG(bool, sketch_exact_values, true,
+          "Whether sketch rounds have a second half, which fetches exact values.");
+ABSL_FLAG(std::string, sketch_table_type, "bfloat16", "Number format of sketches.");
+ABSL_FLAG(std::string, sketch_values_type, "bfloat16",
+          "Number format of the second half's values.");
 ABSL_FLAG(absl::optional<double>, learning_rate, absl::nullopt,
           "Learning rate; if empty, what suits the model.");
 ABSL_FLAG(absl::optional<double>, epsilon, absl::nullopt,
@@ -49,6 +71,45 @@ ABSL_FLAG(absl::Duration, aggregator_timeout, absl::Minutes(2),
           "How long a round may stand still.");
 
 namespace tally {
+namespace {
+
+absl::StatusOr<DType> ParseDType(absl::string_view flag, const std::string& value) {
+  for (const DType dtype : {DType::kFloat32, DType::kFloat16, DType::kBFloat16}) {
+    if (absl::EqualsIgnoreCase(value, DTypeName(dtype))) return dtype;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("`--", flag, "` = \"", value, "\", must be float32, float16 or bfloat16"));
+}
+
+absl::StatusOr<OptimizerOptions> ReadMethodFlags() {
+  OptimizerOptions method;
+  method.adam.beta1 = static_cast<float>(absl::GetFlag(FLAGS_beta1));
+  method.adam.beta2 = static_cast<float>(absl::GetFlag(FLAGS_beta2));
+  method.adam.weight_decay = static_cast<float>(absl::GetFlag(FLAGS_weight_decay));
+  method.momentum = static_cast<float>(absl::GetFlag(FLAGS_momentum));
+  method.amsgrad = absl::GetFlag(FLAGS_amsgrad);
+  TALLY_ASSIGN_OR_RETURN(method.dtype, ParseDType("dense_type", absl::GetFlag(FLAGS_dense_type)));
+  method.warmup_rounds = absl::GetFlag(FLAGS_warmup_rounds);
+  method.vote_counts = absl::GetFlag(FLAGS_vote_counts);
+  const std::string compressor = absl::GetFlag(FLAGS_compressor);
+  if (compressor != "sign" && compressor != "topk") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("`--compressor` = \"", compressor, "\", must be sign or topk"));
+  }
+  method.compressor = compressor == "sign" ? CdAdamCompressor::kSign : CdAdamCompressor::kTopk;
+  method.block_elements = absl::GetFlag(FLAGS_block_elements);
+  method.share = absl::GetFlag(FLAGS_share);
+  method.sketch.rows = absl::GetFlag(FLAGS_sketch_rows);
+  method.sketch.candidates_per_updated = absl::GetFlag(FLAGS_sketch_candidates);
+  method.sketch.exact_values = absl::GetFlag(FLAGS_sketch_exact_values);
+  TALLY_ASSIGN_OR_RETURN(method.sketch.table_dtype,
+                         ParseDType("sketch_table_type", absl::GetFlag(FLAGS_sketch_table_type)));
+  TALLY_ASSIGN_OR_RETURN(method.sketch.values_dtype,
+                         ParseDType("sketch_values_type", absl::GetFlag(FLAGS_sketch_values_type)));
+  return method;
+}
+
+}  // namespace
 
 absl::StatusOr<TrainerOptions> ReadTrainerFlags(int argc, char** argv, absl::string_view usage,
                                                 const TrainerDefaults& defaults) {
@@ -74,7 +135,9 @@ absl::StatusOr<TrainerOptions> ReadTrainerFlags(int argc, char** argv, absl::str
   options.run = absl::GetFlag(FLAGS_run);
   options.optimizer = absl::GetFlag(FLAGS_optimizer);
   options.rounds = absl::GetFlag(FLAGS_rounds);
-  options.warmup_rounds = absl::GetFlag(FLAGS_warmup_rounds);
+  TALLY_ASSIGN_OR_RETURN(options.method, ReadMethodFlags());
+  options.sketch_share = absl::GetFlag(FLAGS_sketch_share);
+  options.sketch_columns_share = absl::GetFlag(FLAGS_sketch_columns_share);
   options.learning_rate = absl::GetFlag(FLAGS_learning_rate).value_or(defaults.learning_rate);
   options.epsilon = absl::GetFlag(FLAGS_epsilon).value_or(defaults.epsilon);
   options.batch = absl::GetFlag(FLAGS_batch).value_or(defaults.batch);

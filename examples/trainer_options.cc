@@ -1,6 +1,8 @@
 #include "examples/trainer_options.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <utility>
 
 #include "absl/algorithm/container.h"
@@ -57,6 +59,8 @@ absl::Status ValidateTrainerOptions(const TrainerOptions& options) {
   }
   TALLY_RETURN_IF_ERROR(CheckPositive("learning_rate", options.learning_rate));
   TALLY_RETURN_IF_ERROR(CheckPositive("epsilon", options.epsilon));
+  TALLY_RETURN_IF_ERROR(CheckPositive("sketch_share", options.sketch_share));
+  TALLY_RETURN_IF_ERROR(CheckPositive("sketch_columns_share", options.sketch_columns_share));
   if (options.batch == 0 || options.batch > kMaxBatch) {
     return FlagError("batch", absl::StrCat(options.batch),
                      absl::StrCat("must be from 1 to ", kMaxBatch));
@@ -84,12 +88,36 @@ absl::StatusOr<std::vector<AggregatorAddress>> ParseAggregators(absl::string_vie
   return aggregators;
 }
 
-ClientOptions MakeClientOptions(const TrainerOptions& options, Model& model) {
+OptimizerOptions MakeOptimizerOptions(const TrainerOptions& options, const Layout& layout) {
+  OptimizerOptions method = options.method;
+  method.adam.learning_rate = static_cast<float>(options.learning_rate);
+  method.adam.epsilon = static_cast<float>(options.epsilon);
+  // A trainer whose gradients are no numbers should say so, not go on without them.
+  method.adam.non_finite = NonFinitePolicy::kStop;
+  const auto share_of = [&](double share) {
+    const double count = std::ceil(share * static_cast<double>(layout.num_compressed()));
+    return static_cast<uint32_t>(std::clamp(count, 1.0, static_cast<double>(UINT32_MAX)));
+  };
+  method.sketch.num_updated = share_of(options.sketch_share);
+  method.sketch.columns = share_of(options.sketch_columns_share);
+  return method;
+}
+
+absl::StatusOr<ClientOptions> MakeClientOptions(const TrainerOptions& options, Model& model) {
   ClientOptions client;
   client.job = options.job;
   client.worker = options.worker;
   client.aggregators = options.aggregators;
   client.layout = model.layout();
+  if (Sketches(options.optimizer)) {
+    const Layout& layout = model.layout();
+    const SketchOptions sketch = MakeOptimizerOptions(options, layout).sketch;
+    const DealingOptions dealing = {NumSketchGroups(sketch.columns, layout.num_compressed()),
+                                    options.seed};
+    TALLY_ASSIGN_OR_RETURN(client.layout,
+                           Layout::Create({layout.tensors().begin(), layout.tensors().end()},
+                                          layout.chunk_elements(), dealing));
+  }
   client.expected_workers = options.workers;
   client.run = options.run;
   client.seed = options.seed;

@@ -12,6 +12,8 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "client/client_options.h"
+#include "client/optimizers/create_optimizer.h"
+#include "codecs/layout.h"
 #include "examples/model.h"
 
 namespace tally {
@@ -26,7 +28,10 @@ struct TrainerOptions {
   uint64_t run = 0;
   std::string optimizer;
   uint64_t rounds = 0;
-  absl::optional<uint64_t> warmup_rounds;
+  // What the method takes beside its learning rate; its sketch's sizes follow from the shares.
+  OptimizerOptions method;
+  double sketch_share = 0;          // of the compressed elements, those updated in a round
+  double sketch_columns_share = 0;  // columns of a sketch per compressed element
   double learning_rate = 0;
   double epsilon = 0;
   uint32_t batch = 0;
@@ -42,16 +47,21 @@ struct TrainerOptions {
 
 // Returns INVALID_ARGUMENT, naming flag, value and rule, if `job`, `worker` or `text` is empty;
 // `workers` or `rounds` is 0; `rank` is not less than `workers`; `optimizer` is not one of
-// OptimizerNames(); `learning_rate` or `epsilon` is not positive and finite; `batch` is not from 1
-// to 65,536; `arrival_jitter_ms` is above a minute; or a timeout is not positive.
+// OptimizerNames(); `learning_rate`, `epsilon` or a share is not positive and finite; `batch` is
+// not from 1 to 65,536; `arrival_jitter_ms` is above a minute; or a timeout is not positive.
 absl::Status ValidateTrainerOptions(const TrainerOptions& options);
 
 // Reads "agg-0=host:port,agg-1=host:port". Returns INVALID_ARGUMENT, naming the flag, if an entry
 // has no name or no address.
 absl::StatusOr<std::vector<AggregatorAddress>> ParseAggregators(absl::string_view text);
 
-// How the trainer joins the run with `model`, whose parameters are still the initial ones.
-ClientOptions MakeClientOptions(const TrainerOptions& options, Model& model);
+// How the trainer joins the run with `model`, whose parameters are still the initial ones. For a
+// method that sketches the model's layout is dealt out to groups; the flat vector stays the same.
+// Returns INVALID_ARGUMENT as Layout::Create.
+absl::StatusOr<ClientOptions> MakeClientOptions(const TrainerOptions& options, Model& model);
+
+// The method's settings for a model of this layout.
+OptimizerOptions MakeOptimizerOptions(const TrainerOptions& options, const Layout& layout);
 
 }  // namespace tally
 

@@ -28,7 +28,8 @@ TrainerOptions ValidOptions() {
           .run = 12,
           .optimizer = "onebit_adam",
           .rounds = 100,
-          .warmup_rounds = 20,
+          .sketch_share = 0.01,
+          .sketch_columns_share = 0.1,
           .learning_rate = 1e-3,
           .epsilon = 1e-8,
           .batch = 4,
@@ -102,7 +103,9 @@ TEST(ParseAggregatorsTest, RefusesWhatHasNoNameOrAddress) {
 TEST(MakeClientOptionsTest, CarriesWhatAllWorkersMustAgreeOn) {
   const TrainerOptions options = ValidOptions();
   const std::unique_ptr<MlpModel> model = *MlpModel::Create({.vocabulary_size = 5});
-  const ClientOptions client = MakeClientOptions(options, *model);
+  const absl::StatusOr<ClientOptions> made = MakeClientOptions(options, *model);
+  ASSERT_THAT(made, IsOk());
+  const ClientOptions& client = *made;
   EXPECT_THAT(ValidateClientOptions(client), IsOk());
   EXPECT_EQ(client.job, "job");
   EXPECT_EQ(client.worker, "w-1");

@@ -28,6 +28,8 @@ class CountingClient final : public Client {
   explicit CountingClient(const Layout* layout) : layout_(*layout) {}
 
   const Layout& layout() const override { return layout_; }
+  uint64_t run_seed() const override { return 0; }
+  absl::string_view worker() const override { return "w-0"; }
   uint64_t next_round() const override { return 0; }
   absl::Status StartRound() override { return absl::OkStatus(); }
   absl::Status Contribute(uint32_t, const Exchange&, Buffer) override { return absl::OkStatus(); }

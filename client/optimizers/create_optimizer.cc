@@ -2,7 +2,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/optimizers/birder.h"
 #include "client/optimizers/dense_adam.h"
+#include "client/optimizers/dense_sgd.h"
+#include "client/optimizers/method_parts.h"
+#include "client/optimizers/sgd_options.h"
+#include "client/optimizers/sign_sgd.h"
+#include "client/optimizers/sketched_amsgrad.h"
+#include "client/optimizers/sketched_sgd.h"
+#include "client/optimizers/topk_sgd.h"
 
 namespace tally {
 namespace {
@@ -17,9 +25,6 @@ absl::StatusOr<std::unique_ptr<Optimizer>> NewDenseAdam(Exchanger* exchanger,
 
 absl::StatusOr<std::unique_ptr<Optimizer>> NewOneBitAdam(Exchanger* exchanger,
                                                          const OptimizerOptions& options) {
-  if (options.amsgrad) {
-    return absl::InvalidArgumentError("`amsgrad` = true, must be false for onebit_adam");
-  }
   return CreateOneBitAdam(exchanger, {.adam = options.adam,
                                       .warmup_rounds = options.warmup_rounds,
                                       .freeze_threshold = options.freeze_threshold,
@@ -30,14 +35,84 @@ absl::StatusOr<std::unique_ptr<Optimizer>> NewOneBitAdam(Exchanger* exchanger,
                                       .dense_dtype = options.dtype});
 }
 
+MethodOptions MethodOptionsOf(const OptimizerOptions& options) {
+  return {.dense_dtype = options.dtype,
+          .non_finite = options.adam.non_finite,
+          .backend = options.adam.backend};
+}
+
+SgdOptions SgdOptionsOf(const OptimizerOptions& options) {
+  return {.learning_rate = options.adam.learning_rate,
+          .momentum = options.momentum,
+          .weight_decay = options.adam.weight_decay,
+          .method = MethodOptionsOf(options)};
+}
+
+absl::StatusOr<std::unique_ptr<Optimizer>> NewDenseSgd(Exchanger* exchanger,
+                                                       const OptimizerOptions& options) {
+  return CreateDenseSgd(exchanger, SgdOptionsOf(options));
+}
+
+absl::StatusOr<std::unique_ptr<Optimizer>> NewBirder(Exchanger* exchanger,
+                                                     const OptimizerOptions& options) {
+  return CreateBirder(exchanger, {.learning_rate = options.adam.learning_rate,
+                                  .beta = options.momentum,
+                                  .weight_decay = options.adam.weight_decay,
+                                  .vote_counts = options.vote_counts,
+                                  .method = MethodOptionsOf(options)});
+}
+
+absl::StatusOr<std::unique_ptr<Optimizer>> NewSignSgd(Exchanger* exchanger,
+                                                      const OptimizerOptions& options) {
+  return CreateSignSgd(exchanger, SgdOptionsOf(options));
+}
+
+absl::StatusOr<std::unique_ptr<Optimizer>> NewTopkSgd(Exchanger* exchanger,
+                                                      const OptimizerOptions& options) {
+  return CreateTopkSgd(exchanger, {.sgd = SgdOptionsOf(options), .share = options.share});
+}
+
+absl::StatusOr<std::unique_ptr<Optimizer>> NewCdAdam(Exchanger* exchanger,
+                                                     const OptimizerOptions& options) {
+  return CreateCdAdam(exchanger, {.adam = options.adam,
+                                  .compressor = options.compressor,
+                                  .block_elements = options.block_elements,
+                                  .share = options.share,
+                                  .dense_dtype = options.dtype});
+}
+
+absl::StatusOr<std::unique_ptr<Optimizer>> NewSketchedSgd(Exchanger* exchanger,
+                                                          const OptimizerOptions& options) {
+  return CreateSketchedSgd(exchanger, {.sgd = SgdOptionsOf(options), .sketch = options.sketch});
+}
+
+absl::StatusOr<std::unique_ptr<Optimizer>> NewSketchedAmsgrad(Exchanger* exchanger,
+                                                              const OptimizerOptions& options) {
+  return CreateSketchedAmsgrad(
+      exchanger,
+      {.adam = options.adam,
+       .sketch = options.sketch,
+       .warmup_rounds = options.warmup_rounds.value_or(SketchedAmsgradOptions().warmup_rounds),
+       .dense_dtype = options.dtype});
+}
+
 struct Method {
   absl::string_view name;
   Creator create;
+  bool amsgrad = false;  // takes that option
+  bool sketches = false;
 };
 
 constexpr Method kMethods[] = {
-    {"dense_adam", NewDenseAdam},
-    {"onebit_adam", NewOneBitAdam},
+    {.name = "dense_adam", .create = NewDenseAdam, .amsgrad = true},
+    {.name = "dense_sgd", .create = NewDenseSgd},
+    {.name = "onebit_adam", .create = NewOneBitAdam},
+    {.name = "birder", .create = NewBirder},
+    {.name = "cd_adam", .create = NewCdAdam},
+    {.name = "sketched_amsgrad", .create = NewSketchedAmsgrad, .sketches = true},
+    {.name = "sketched_sgd", .create = NewSketchedSgd, .sketches = true},
+    {.name = "sign_sgd", .create = NewSignSgd},
+    {.name = "topk_sgd", .create = NewTopkSgd},
 };
 
 }  // namespace
@@ -48,11 +123,22 @@ std::vector<absl::string_view> OptimizerNames() {
   return names;
 }
 
+bool Sketches(absl::string_view name) {
+  for (const Method& method : kMethods) {
+    if (method.name == name) return method.sketches;
+  }
+  return false;
+}
+
 absl::StatusOr<std::unique_ptr<Optimizer>> CreateOptimizer(absl::string_view name,
                                                            Exchanger* exchanger,
                                                            const OptimizerOptions& options) {
   for (const Method& method : kMethods) {
-    if (method.name == name) return method.create(exchanger, options);
+    if (method.name != name) continue;
+    if (options.amsgrad && !method.amsgrad) {
+      return absl::InvalidArgumentError(absl::StrCat("`amsgrad` = true, must be false for ", name));
+    }
+    return method.create(exchanger, options);
   }
   return absl::InvalidArgumentError(absl::StrCat("`name` = \"", name, "\", must be one of ",
                                                  absl::StrJoin(OptimizerNames(), ", ")));

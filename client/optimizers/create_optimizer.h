@@ -11,34 +11,56 @@
 #include "absl/types/optional.h"
 #include "client/exchanger.h"
 #include "client/optimizers/adam_options.h"
+#include "client/optimizers/cd_adam.h"
 #include "client/optimizers/onebit_adam.h"
 #include "client/optimizers/optimizer.h"
+#include "client/optimizers/sketch_options.h"
 #include "codecs/layout.h"
 #include "kernels/backend.h"
 #include "kernels/dtype.h"
 
 namespace tally {
 
-// The settings of all methods; each takes those that it has.
+// The settings of all methods; each takes those that it has. What they mean stand with the methods'
+// own options.
 struct OptimizerOptions {
   AdamOptions adam = {};
+  // dense_sgd, sign_sgd, topk_sgd, sketched_sgd; birder takes it as its beta.
+  float momentum = 0.9f;
   // Number format of dense exchanges.
   DType dtype = DType::kFloat32;
 
-  // dense_adam: DenseAdamOptions says what it means.
+  // dense_adam
   bool amsgrad = false;
 
-  // onebit_adam: OneBitAdamOptions says what they mean.
+  // onebit_adam and sketched_amsgrad; the automatic rule is the former's alone.
   absl::optional<uint64_t> warmup_rounds = absl::nullopt;
+
+  // onebit_adam
   float freeze_threshold = OneBitAdamOptions().freeze_threshold;
   uint64_t freeze_interval = 0;
   uint64_t min_warmup_rounds = 0;
   ScaleRule scale_rule = ScaleRule::kRootMeanSquare;
   ScaleGranularity granularity = {};
+
+  // birder
+  bool vote_counts = false;
+
+  // cd_adam; topk_sgd takes the share too.
+  CdAdamCompressor compressor = CdAdamCompressor::kSign;
+  uint32_t block_elements = CdAdamOptions().block_elements;
+  double share = 0.01;
+
+  // sketched_sgd, sketched_amsgrad
+  SketchOptions sketch = {};
 };
 
 // The names of all methods.
 std::vector<absl::string_view> OptimizerNames();
+
+// Whether the method with that name sketches, and so must have a layout that is dealt out to
+// groups.
+bool Sketches(absl::string_view name);
 
 // Creates the method with that name. `exchanger` must outlive the optimizer.
 // Returns INVALID_ARGUMENT if there is none (the message lists those that exist), if `amsgrad` is

@@ -24,6 +24,10 @@ absl::Status CheckStepArguments(const Layout& layout, absl::Span<const float> pa
 }
 
 absl::Status CheckExchange(const Exchange& exchange, const Layout& layout) {
+  if (absl::holds_alternative<DenseExchange>(exchange.kind) && layout.dealing().has_value()) {
+    return absl::InvalidArgumentError(
+        "`layout.dealing` is set, must be unset for a method that does not sketch");
+  }
   // The decoder on the other side holds the rules; they are asked here rather than repeated.
   return DecodeExchange(EncodeExchange(exchange), layout, /*chunk=*/0).status();
 }

@@ -16,7 +16,7 @@ absl::Status CheckStepArguments(const Layout& layout, absl::Span<const float> pa
                                 absl::Span<const float> gradients);
 
 // Returns INVALID_ARGUMENT, naming the field, if the aggregators would refuse this exchange of the
-// layout's first chunk.
+// layout's first chunk, or if elements are dealt out to groups for an exchange that knows none.
 absl::Status CheckExchange(const Exchange& exchange, const Layout& layout);
 
 // The chunk's range of a flat vector [layout.num_elements()].

@@ -1,0 +1,162 @@
+#include "client/optimizers/birder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/float_environment.h"
+#include "base/philox.h"
+#include "base/status_macros.h"
+#include "client/optimizers/sgd_options.h"
+#include "client/optimizers/step_arguments.h"
+#include "client/optimizers/vote_result.h"
+#include "codecs/draw_key.h"
+#include "codecs/vote_codec.h"
+
+namespace tally {
+namespace {
+
+SgdOptions StepOptions(const BirderOptions& options) {
+  return {.learning_rate = options.learning_rate,
+          .momentum = options.beta,
+          .weight_decay = options.weight_decay,
+          .method = options.method};
+}
+
+class Birder final : public Optimizer {
+ public:
+  Birder(Exchanger* exchanger, const BirderOptions& options, const Exchange& exchange)
+      : options_(options),
+        step_options_(StepOptions(options)),
+        exchange_(exchange),
+        exchanger_(*exchanger),
+        parts_(exchanger, options.method),
+        moment_(exchanger->layout().num_elements()),
+        magnitude_(exchanger->layout().num_elements()) {}
+
+  absl::string_view name() const override { return "birder"; }
+
+  absl::Status Step(absl::Span<float> parameters, absl::Span<const float> gradients) override {
+    const Layout& layout = parts_.layout();
+    TALLY_RETURN_IF_ERROR(CheckStepArguments(layout, parameters, gradients));
+    const ScopedFloatEnvironment float_environment;
+    const uint64_t round = exchanger_.next_round();
+    const auto encode = [&](uint32_t chunk) {
+      const absl::Span<const float> gradient = ChunkOf(gradients, layout, chunk);
+      return layout.chunks()[chunk].dense ? parts_.EncodeDense(chunk, gradient)
+                                          : Vote(chunk, round, gradient);
+    };
+    const auto apply = [&](const ChunkResult& result, Fate fate) -> absl::Status {
+      const absl::Span<const float> gradient = ChunkOf(gradients, layout, result.chunk);
+      TALLY_ASSIGN_OR_RETURN(const bool moves, layout.chunks()[result.chunk].dense
+                                                   ? DenseDirection(result, fate, gradient)
+                                                   : VotedDirection(result));
+      if (!moves) return absl::OkStatus();
+      return StepAgainst(step_options_, parts_.backend(), absl::MakeSpan(direction_),
+                         ChunkOf(parameters, layout, result.chunk));
+    };
+    TALLY_RETURN_IF_ERROR(parts_.driver().Run(encode, apply));
+    parts_.CountStep();
+    return absl::OkStatus();
+  }
+
+  OptimizerStatistics statistics() const override { return parts_.Statistics(); }
+
+  std::string SaveState() const override {
+    if (parts_.driver().failed()) return "";
+    SavedStateWriter writer = parts_.BeginSave(name());
+    writer.AddValues<float>("moment", moment_);
+    writer.AddValues<float>("magnitude", magnitude_);
+    return std::move(writer).Finish();
+  }
+
+  absl::Status LoadState(absl::string_view bytes) override {
+    TALLY_ASSIGN_OR_RETURN(const SavedState saved, SavedState::Parse(bytes));
+    TALLY_RETURN_IF_ERROR(saved.CheckBelongsTo(name(), parts_.layout()));
+    std::vector<float> moment(moment_.size());
+    std::vector<float> magnitude(magnitude_.size());
+    TALLY_RETURN_IF_ERROR(saved.Values("moment", absl::MakeSpan(moment)));
+    TALLY_RETURN_IF_ERROR(saved.Values("magnitude", absl::MakeSpan(magnitude)));
+    TALLY_RETURN_IF_ERROR(parts_.Load(saved));
+    moment_ = std::move(moment);
+    magnitude_ = std::move(magnitude);
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::StatusOr<ChunkContribution> Vote(uint32_t chunk, uint64_t round,
+                                         absl::Span<const float> gradient) {
+    TALLY_ASSIGN_OR_RETURN(const bool takes_part, parts_.TakesPart(chunk, gradient));
+    if (!takes_part) return ChunkContribution{exchange_, absl::nullopt};
+    const uint64_t offset = parts_.layout().chunks()[chunk].offset;
+    const uint64_t key = DrawKey(exchanger_.run_seed(), DrawRole::kVote, exchanger_.worker());
+    Buffer ballot(VotePayloadBytes(gradient.size()));
+    TALLY_RETURN_IF_ERROR(parts_.backend().votes().Binarise(
+        {.moment = absl::MakeSpan(moment_).subspan(offset, gradient.size()),
+         .magnitude = absl::MakeSpan(magnitude_).subspan(offset, gradient.size()),
+         .gradient = gradient,
+         .beta = options_.beta,
+         .one_minus_beta = 1.0f - options_.beta,
+         .draws = {.key = key, .round = round, .first_element = offset},
+         .bits = ballot.bytes()}));
+    return ChunkContribution{exchange_, std::move(ballot)};
+  }
+
+  // Both write direction_ of the chunk; false: there is none.
+  absl::StatusOr<bool> VotedDirection(const ChunkResult& result) {
+    if (!result.exchange.has_value()) return false;
+    direction_.resize(parts_.layout().chunks()[result.chunk].num_elements);
+    TALLY_RETURN_IF_ERROR(DecodeVoteResult(result, parts_.backend(), absl::MakeSpan(direction_)));
+    ClearMasked(parts_.layout().live(result.chunk), absl::MakeSpan(direction_));
+    return true;
+  }
+  absl::StatusOr<bool> DenseDirection(const ChunkResult& result, Fate fate,
+                                      absl::Span<const float> gradient) {
+    TALLY_ASSIGN_OR_RETURN(const absl::Span<const float> mean,
+                           parts_.TakeDense(result, fate, gradient));
+    direction_.resize(mean.size());
+    const uint64_t offset = parts_.layout().chunks()[result.chunk].offset;
+    const float beta = options_.beta;
+    for (size_t i = 0; i < mean.size(); ++i) {
+      float& m = moment_[offset + i];
+      float& b = magnitude_[offset + i];
+      m = beta * m + (1.0f - beta) * mean[i];
+      b = beta * b + (1.0f - beta) * std::fabs(mean[i]);
+      direction_[i] = b > 0.0f ? std::clamp(m / b, -1.0f, 1.0f) : 0.0f;
+    }
+    return !mean.empty();
+  }
+
+  const BirderOptions options_;
+  const SgdOptions step_options_;
+  const Exchange exchange_;
+  Exchanger& exchanger_;
+  MethodParts parts_;
+  std::vector<float> moment_;     // m: this worker's; of dense tensors everybody's
+  std::vector<float> magnitude_;  // b, likewise
+  std::vector<float> direction_;  // of one chunk
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Optimizer>> CreateBirder(Exchanger* exchanger,
+                                                        const BirderOptions& options) {
+  if (!(options.beta >= 0.0f && options.beta < 1.0f)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("`beta` = ", options.beta, ", must be in [0, 1)"));
+  }
+  TALLY_RETURN_IF_ERROR(ValidateSgdOptions(StepOptions(options)));
+  const Layout& layout = exchanger->layout();
+  const Exchange dense = {DenseExchange{options.method.dense_dtype}, Divisor::kParticipants};
+  const Exchange vote = {
+      VoteExchange{options.vote_counts ? VoteResult::kCounts : VoteResult::kDrawn},
+      Divisor::kParticipants};
+  TALLY_RETURN_IF_ERROR(CheckExchange(dense, layout));
+  if (!layout.chunks()[0].dense) TALLY_RETURN_IF_ERROR(CheckExchange(vote, layout));
+  return std::make_unique<Birder>(exchanger, options, vote);
+}
+
+}  // namespace tally

@@ -1,0 +1,50 @@
+// CD-Adam: AMSGrad on a gradient that everybody tracks through compressed differences.
+#ifndef TALLY_CLIENT_OPTIMIZERS_CD_ADAM_H_
+#define TALLY_CLIENT_OPTIMIZERS_CD_ADAM_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "client/exchanger.h"
+#include "client/optimizers/adam_options.h"
+#include "client/optimizers/optimizer.h"
+#include "codecs/layout.h"
+#include "kernels/backend.h"
+#include "kernels/dtype.h"
+
+namespace tally {
+
+enum class CdAdamCompressor : uint8_t { kSign, kTopk };
+
+struct CdAdamOptions {
+  AdamOptions adam = {.beta2 = 0.99f};
+  CdAdamCompressor compressor = CdAdamCompressor::kSign;
+  // kSign: elements that share a scale, by the least-squares rule ||x||_1 / d. A multiple of 256
+  // that divides the layout's chunk_elements.
+  uint32_t block_elements = 1024;
+  ScaleRule scale_rule = ScaleRule::kMeanMagnitude;
+  // kTopk: of each chunk's elements, the share that every worker sends: (0, 1].
+  double share = 0.01;
+  // Number format of dense tensors.
+  DType dense_dtype = DType::kFloat32;
+};
+
+// CD-Adam (Wang, Lin, Chen, AISTATS 2022, Algorithm 1), from the first round on compressed:
+//
+//   worker      c = C(g - tracked); tracked += c once counted            up: c
+//   aggregator  a = mean over the roster of c, plus its residual e; s = C(a); e = a - s    down: s
+//   worker      shared += s; AMSGrad's step with `shared` as the gradient
+//
+// `tracked` is this worker's own, `shared` is everybody's; the mean of the tracked gradients is
+// shared + e. With kTopk the aggregator compresses nothing and keeps no residual. Tensors that the
+// layout marks dense take AMSGrad's step with their mean gradient. `exchanger` must outlive the
+// optimizer.
+// Returns INVALID_ARGUMENT, naming the field, if an option is out of its range, or if the layout
+// deals its elements out.
+absl::StatusOr<std::unique_ptr<Optimizer>> CreateCdAdam(Exchanger* exchanger,
+                                                        const CdAdamOptions& options);
+
+}  // namespace tally
+
+#endif  // TALLY_CLIENT_OPTIMIZERS_CD_ADAM_H_

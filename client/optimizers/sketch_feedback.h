@@ -1,0 +1,101 @@
+// The worker's side of sketch rounds: what is left over, and how the largest of it gets across.
+#ifndef TALLY_CLIENT_OPTIMIZERS_SKETCH_FEEDBACK_H_
+#define TALLY_CLIENT_OPTIMIZERS_SKETCH_FEEDBACK_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/optional.h"
+#include "absl/types/span.h"
+#include "client/exchanger.h"
+#include "client/optimizers/round_driver.h"
+#include "client/optimizers/saved_state.h"
+#include "client/optimizers/sketch_options.h"
+#include "codecs/layout.h"
+#include "kernels/backend.h"
+
+namespace tally {
+
+// Error feedback over the dealt part of a layout: it keeps the sum a of all that was put in and not
+// taken out. A round, for every group:
+//
+//   Encode   puts in, sketches weight * a                             up: the table
+//   Answer   the elements of a that the first half chose              up: their values
+//   Take     the mean of these values comes down
+//
+// and then, over all groups, ChooseUpdate: the `num_updated` elements with the largest
+// |weight * mean|, of equal ones the first in the flat vector. It is the same on all workers. What
+// this worker sent of the chosen elements leaves a, in the groups whose result counted it.
+//
+// Hashes are drawn anew for every round, so that no two elements collide for ever. Not thread-safe;
+// the caller has set the float environment.
+class SketchFeedback {
+ public:
+  // Puts the round's input for elements [offset, offset + sum.size()) of the flat vector, at most
+  // 64, into their sum.
+  using PutIn = absl::FunctionRef<absl::Status(uint64_t offset, absl::Span<float> sum)>;
+  // Writes the weights, positive and replicated, of elements [offset, offset + out.size()).
+  using Weights = absl::FunctionRef<void(uint64_t offset, absl::Span<float> out)>;
+
+  // An element of the update.
+  struct Chosen {
+    uint64_t index = 0;    // in the flat vector
+    float value = 0;       // mean of a over the participants
+    bool counted = false;  // this worker's share of it has left a
+  };
+
+  // `layout` and `backend` must outlive this; options are valid for the layout.
+  SketchFeedback(const Layout* layout, const SketchOptions& options, uint64_t run_seed,
+                 const Backend* backend);
+
+  // Before the first Encode of a round.
+  void StartRound(uint64_t round);
+
+  // The contribution to a group's first half.
+  absl::StatusOr<ChunkContribution> Encode(uint32_t group, PutIn put_in, Weights weights);
+  // The same for a group whose input is not finite.
+  ChunkContribution Abstain(uint32_t group);
+  // The contribution to its second half.
+  absl::StatusOr<ChunkContribution> Answer(const ChunkResult& result, Fate fate);
+  // Its last result.
+  absl::Status Take(const ChunkResult& result, Fate fate);
+
+  // After the last Take of a round, once. Increasing indices.
+  absl::StatusOr<std::vector<Chosen>> ChooseUpdate(Weights weights);
+
+  // a [num_compressed]
+  absl::Span<const float> sum() const { return sum_; }
+  double Norm() const;
+
+  void Save(SavedStateWriter& writer) const;
+  absl::Status Load(const SavedState& saved);
+
+ private:
+  // What is known of a group in the present round.
+  struct Group {
+    std::vector<uint32_t> candidates;  // elements of the group
+    std::vector<float> sent;           // [candidates] what this worker contributed
+    std::vector<float> means;          // [candidates] empty before the last result
+    bool counted = false;
+  };
+
+  Exchange FirstHalf(uint32_t group) const;
+
+  const Layout& layout_;
+  const SketchOptions options_;
+  const uint64_t run_seed_;
+  const Backend& backend_;
+  uint64_t round_ = 0;
+  std::vector<float> sum_;
+  std::vector<Group> groups_;
+  std::vector<float> dealt_;   // of one group: weight * a
+  std::vector<float> weight_;  // of one block
+  std::vector<float> table_;   // of one group
+};
+
+}  // namespace tally
+
+#endif  // TALLY_CLIENT_OPTIMIZERS_SKETCH_FEEDBACK_H_

@@ -1,0 +1,255 @@
+#include "client/optimizers/sketched_amsgrad.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/float_environment.h"
+#include "base/status_macros.h"
+#include "client/optimizers/dealt_gradient.h"
+#include "client/optimizers/method_parts.h"
+#include "client/optimizers/sketch_feedback.h"
+#include "client/optimizers/step_arguments.h"
+
+namespace tally {
+namespace {
+
+// beta2^age for ages up to this; beyond it nothing is left of the moment.
+constexpr size_t kMaxAge = 65'536;
+
+std::vector<double> PowersOf(float base) {
+  std::vector<double> powers = {1.0};
+  while (powers.size() <= kMaxAge) powers.push_back(powers.back() * base);
+  return powers;
+}
+
+class SketchedAmsgrad final : public Optimizer {
+ public:
+  SketchedAmsgrad(Exchanger* exchanger, const SketchedAmsgradOptions& options)
+      : options_(options),
+        exchanger_(*exchanger),
+        parts_(exchanger, {.dense_dtype = options.dense_dtype,
+                           .non_finite = options.adam.non_finite,
+                           .backend = options.adam.backend}),
+        feedback_(&parts_.layout(), options.sketch, exchanger->run_seed(), &parts_.backend()),
+        decay_powers_(PowersOf(options.adam.beta2)),
+        first_moment_(parts_.layout().num_elements()),
+        second_moment_(parts_.layout().num_elements()),
+        largest_moment_(parts_.layout().num_elements()),
+        last_chosen_(parts_.layout().num_compressed()) {}
+
+  absl::string_view name() const override { return "sketched_amsgrad"; }
+
+  absl::Status Step(absl::Span<float> parameters, absl::Span<const float> gradients) override;
+
+  OptimizerStatistics statistics() const override {
+    OptimizerStatistics statistics = parts_.Statistics();
+    statistics.compressing = !warming_up();
+    statistics.residual_norm = feedback_.Norm();
+    return statistics;
+  }
+
+  std::string SaveState() const override {
+    if (parts_.driver().failed()) return "";
+    SavedStateWriter writer = parts_.BeginSave(name());
+    const double powers[] = {first_power_, second_power_};
+    writer.AddValues<double>("beta_powers", powers);
+    writer.AddValues<float>("first_moment", first_moment_);
+    writer.AddValues<float>("second_moment", second_moment_);
+    writer.AddValues<float>("largest_moment", largest_moment_);
+    writer.AddValues<uint64_t>("last_chosen", last_chosen_);
+    feedback_.Save(writer);
+    return std::move(writer).Finish();
+  }
+
+  absl::Status LoadState(absl::string_view bytes) override;
+
+ private:
+  bool warming_up() const { return parts_.steps() < options_.warmup_rounds; }
+  float first_correction() const {
+    return options_.adam.bias_correction ? static_cast<float>(1.0 / (1.0 - first_power_)) : 1.0f;
+  }
+  float second_correction() const {
+    return options_.adam.bias_correction ? static_cast<float>(1.0 / (1.0 - second_power_)) : 1.0f;
+  }
+
+  absl::Status PutIn(uint64_t offset, absl::Span<const float> gradients, absl::Span<float> sum);
+  void WriteWeights(uint64_t offset, absl::Span<float> out) const;
+  // AMSGrad's step on elements [offset, offset + mean.size()) of the flat vector.
+  absl::Status DenseStep(uint64_t offset, absl::Span<const float> mean, absl::Span<float> x);
+  absl::Status ApplyDense(const ChunkResult& result, Fate fate, absl::Span<float> parameters,
+                          absl::Span<const float> gradients);
+  void Move(const SketchFeedback::Chosen& chosen, absl::Span<float> parameters);
+
+  const SketchedAmsgradOptions options_;
+  Exchanger& exchanger_;
+  MethodParts parts_;
+  SketchFeedback feedback_;
+  const std::vector<double> decay_powers_;
+  std::vector<float> first_moment_;    // everybody's in the warm-up, then this worker's own
+  std::vector<float> second_moment_;   // v, replicated
+  std::vector<float> largest_moment_;  // replicated
+  std::vector<uint64_t> last_chosen_;  // replicated; step, counted from 1, at which it was in K
+  double first_power_ = 1.0;
+  double second_power_ = 1.0;
+};
+
+absl::Status SketchedAmsgrad::Step(absl::Span<float> parameters,
+                                   absl::Span<const float> gradients) {
+  const Layout& layout = parts_.layout();
+  TALLY_RETURN_IF_ERROR(CheckStepArguments(layout, parameters, gradients));
+  const ScopedFloatEnvironment float_environment;
+  first_power_ *= options_.adam.beta1;
+  second_power_ *= options_.adam.beta2;
+  const bool dense_round = warming_up();
+  feedback_.StartRound(exchanger_.next_round());
+  const auto weights = [&](uint64_t offset, absl::Span<float> out) { WriteWeights(offset, out); };
+  const auto put_in = [&](uint64_t offset, absl::Span<float> sum) {
+    return PutIn(offset, gradients, sum);
+  };
+  const auto is_dense = [&](uint32_t chunk) { return dense_round || layout.chunks()[chunk].dense; };
+  const auto encode = [&](uint32_t chunk) -> absl::StatusOr<ChunkContribution> {
+    if (layout.chunks()[chunk].dense) {
+      return parts_.EncodeDense(chunk, ChunkOf(gradients, layout, chunk));
+    }
+    if (dense_round) return parts_.EncodeDense(chunk, DealtOf(gradients, layout, chunk));
+    TALLY_ASSIGN_OR_RETURN(const bool takes_part, DealtTakesPart(parts_, chunk, gradients));
+    if (!takes_part) return feedback_.Abstain(chunk);
+    return feedback_.Encode(chunk, put_in, weights);
+  };
+  const auto answer = [&](const ChunkResult& result, Fate fate) {
+    return feedback_.Answer(result, fate);
+  };
+  const auto apply = [&](const ChunkResult& result, Fate fate) {
+    return is_dense(result.chunk) ? ApplyDense(result, fate, parameters, gradients)
+                                  : feedback_.Take(result, fate);
+  };
+  TALLY_RETURN_IF_ERROR(parts_.driver().Run(encode, answer, apply));
+  parts_.CountStep();
+  if (dense_round) {
+    std::fill(last_chosen_.begin(), last_chosen_.end(), parts_.steps());
+    return absl::OkStatus();
+  }
+  TALLY_ASSIGN_OR_RETURN(const std::vector<SketchFeedback::Chosen> update,
+                         feedback_.ChooseUpdate(weights));
+  for (const SketchFeedback::Chosen& chosen : update) Move(chosen, parameters);
+  return absl::OkStatus();
+}
+
+absl::Status SketchedAmsgrad::PutIn(uint64_t offset, absl::Span<const float> gradients,
+                                    absl::Span<float> sum) {
+  const absl::Span<float> moment = absl::MakeSpan(first_moment_).subspan(offset, sum.size());
+  const Backend& backend = parts_.backend();
+  TALLY_RETURN_IF_ERROR(backend.Blend(options_.adam.beta1, moment, 1.0f - options_.adam.beta1,
+                                      gradients.subspan(offset, sum.size()), moment));
+  return backend.Blend(1.0f, sum, options_.adam.learning_rate * first_correction(), moment, sum);
+}
+
+void SketchedAmsgrad::WriteWeights(uint64_t offset, absl::Span<float> out) const {
+  const float correction = second_correction();
+  for (size_t i = 0; i < out.size(); ++i) {
+    out[i] = 1.0f / (std::sqrt(largest_moment_[offset + i] * correction) + options_.adam.epsilon);
+  }
+}
+
+absl::Status SketchedAmsgrad::DenseStep(uint64_t offset, absl::Span<const float> mean,
+                                        absl::Span<float> x) {
+  const AdamOptions& adam = options_.adam;
+  const auto range = [&](std::vector<float>& moment) {
+    return absl::MakeSpan(moment).subspan(offset, mean.size());
+  };
+  return parts_.backend().AdamStep({.parameters = x,
+                                    .first_moment = range(first_moment_),
+                                    .second_moment = range(second_moment_),
+                                    .largest_moment = range(largest_moment_),
+                                    .gradient = mean,
+                                    .beta1 = adam.beta1,
+                                    .one_minus_beta1 = 1.0f - adam.beta1,
+                                    .beta2 = adam.beta2,
+                                    .one_minus_beta2 = 1.0f - adam.beta2,
+                                    .learning_rate = adam.learning_rate,
+                                    .first_correction = first_correction(),
+                                    .second_correction = second_correction(),
+                                    .epsilon = adam.epsilon,
+                                    .weight_decay = adam.weight_decay});
+}
+
+absl::Status SketchedAmsgrad::ApplyDense(const ChunkResult& result, Fate fate,
+                                         absl::Span<float> parameters,
+                                         absl::Span<const float> gradients) {
+  const Layout& layout = parts_.layout();
+  const Layout::Chunk& chunk = layout.chunks()[result.chunk];
+  if (!chunk.dealt) {
+    TALLY_ASSIGN_OR_RETURN(
+        const absl::Span<const float> mean,
+        parts_.TakeDense(result, fate, ChunkOf(gradients, layout, result.chunk)));
+    if (mean.empty()) return absl::OkStatus();
+    return DenseStep(chunk.offset, mean, ChunkOf(parameters, layout, result.chunk));
+  }
+  TALLY_ASSIGN_OR_RETURN(const absl::Span<const float> mean,
+                         parts_.TakeDense(result, fate, DealtOf(gradients, layout, result.chunk)));
+  for (size_t begin = 0; begin < mean.size(); begin += kDealtBlockElements) {
+    const uint64_t offset = layout.dealing()->ElementOf(result.chunk, begin);
+    const size_t size = std::min<size_t>(kDealtBlockElements, mean.size() - begin);
+    TALLY_RETURN_IF_ERROR(
+        DenseStep(offset, mean.subspan(begin, size), parameters.subspan(offset, size)));
+  }
+  return absl::OkStatus();
+}
+
+void SketchedAmsgrad::Move(const SketchFeedback::Chosen& chosen, absl::Span<float> parameters) {
+  const AdamOptions& adam = options_.adam;
+  const uint64_t age = parts_.steps() - last_chosen_[chosen.index];
+  last_chosen_[chosen.index] = parts_.steps();
+  const auto decay = static_cast<float>(decay_powers_[std::min<uint64_t>(age, kMaxAge)]);
+  const float waited = chosen.value / adam.learning_rate;
+  const float square = waited * waited / static_cast<float>(age);
+  float& second = second_moment_[chosen.index];
+  float& largest = largest_moment_[chosen.index];
+  second = decay * second + (1.0f - decay) * square;
+  largest = std::max(largest, second);
+  float& x = parameters[chosen.index];
+  const float root = std::sqrt(largest * second_correction()) + adam.epsilon;
+  x -= chosen.value / root + adam.learning_rate * adam.weight_decay * x;
+}
+
+absl::Status SketchedAmsgrad::LoadState(absl::string_view bytes) {
+  TALLY_ASSIGN_OR_RETURN(const SavedState saved, SavedState::Parse(bytes));
+  TALLY_RETURN_IF_ERROR(saved.CheckBelongsTo(name(), parts_.layout()));
+  double powers[2];
+  std::vector<float> first(first_moment_.size());
+  std::vector<float> second(first_moment_.size());
+  std::vector<float> largest(first_moment_.size());
+  std::vector<uint64_t> last_chosen(last_chosen_.size());
+  TALLY_RETURN_IF_ERROR(saved.Values("beta_powers", absl::MakeSpan(powers)));
+  TALLY_RETURN_IF_ERROR(saved.Values("first_moment", absl::MakeSpan(first)));
+  TALLY_RETURN_IF_ERROR(saved.Values("second_moment", absl::MakeSpan(second)));
+  TALLY_RETURN_IF_ERROR(saved.Values("largest_moment", absl::MakeSpan(largest)));
+  TALLY_RETURN_IF_ERROR(saved.Values("last_chosen", absl::MakeSpan(last_chosen)));
+  TALLY_RETURN_IF_ERROR(feedback_.Load(saved));
+  TALLY_RETURN_IF_ERROR(parts_.Load(saved));
+  first_power_ = powers[0];
+  second_power_ = powers[1];
+  first_moment_ = std::move(first);
+  second_moment_ = std::move(second);
+  largest_moment_ = std::move(largest);
+  last_chosen_ = std::move(last_chosen);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Optimizer>> CreateSketchedAmsgrad(
+    Exchanger* exchanger, const SketchedAmsgradOptions& options) {
+  TALLY_RETURN_IF_ERROR(ValidateAdamOptions(options.adam));
+  TALLY_RETURN_IF_ERROR(ValidateSketchOptions(options.sketch, exchanger->layout()));
+  if (options.warmup_rounds == 0) {
+    return absl::InvalidArgumentError(
+        "`warmup_rounds` = 0, must be at least 1: without a second moment nothing can be weighted");
+  }
+  return std::make_unique<SketchedAmsgrad>(exchanger, options);
+}
+
+}  // namespace tally
