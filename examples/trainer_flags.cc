@@ -32,7 +32,6 @@ ABSL_FLAG(double, beta1, 0.9, "Of the first moment, for methods of Adam's family
 ABSL_FLAG(double, beta2, 0.999, "Of the second moment, for methods of Adam's family.");
 ABSL_FLAG(double, momentum, 0.9, "Of dense_sgd, sign_sgd, topk_sgd, sketched_sgd; birder's beta.");
 ABSL_FLAG(double, weight_decay, 0, "Decoupled weight decay.");
-ABSL_FLAG(bool, amsgrad, false, "For dense_adam: step by the largest second moment so far.");
 ABSL_FLAG(std::string, dense_type, "float32",
           "Number format of dense exchanges: float32, float16 or bfloat16.");
 ABSL_FLAG(bool, vote_counts, false, "For birder: the numbers of votes come down, not bits.");
@@ -50,6 +49,8 @@ ABSL_FLAG(std::string, sketch_values_type, "bfloat16",
           "Number format of the second half's values.");
 ABSL_FLAG(absl::optional<double>, learning_rate, absl::nullopt,
           "Learning rate; if empty, what suits the model.");
+ABSL_FLAG(double, final_learning_rate_share, 1,
+          "Share of the learning rate that is left at the last step; it falls in a straight line.");
 ABSL_FLAG(absl::optional<double>, epsilon, absl::nullopt,
           "Added to the root of the second moment; if empty, what suits the model.");
 ABSL_FLAG(absl::optional<uint32_t>, batch, absl::nullopt,
@@ -87,7 +88,6 @@ absl::StatusOr<OptimizerOptions> ReadMethodFlags() {
   method.adam.beta2 = static_cast<float>(absl::GetFlag(FLAGS_beta2));
   method.adam.weight_decay = static_cast<float>(absl::GetFlag(FLAGS_weight_decay));
   method.momentum = static_cast<float>(absl::GetFlag(FLAGS_momentum));
-  method.amsgrad = absl::GetFlag(FLAGS_amsgrad);
   TALLY_ASSIGN_OR_RETURN(method.dtype, ParseDType("dense_type", absl::GetFlag(FLAGS_dense_type)));
   method.warmup_rounds = absl::GetFlag(FLAGS_warmup_rounds);
   method.vote_counts = absl::GetFlag(FLAGS_vote_counts);
@@ -139,6 +139,7 @@ absl::StatusOr<TrainerOptions> ReadTrainerFlags(int argc, char** argv, absl::str
   options.sketch_share = absl::GetFlag(FLAGS_sketch_share);
   options.sketch_columns_share = absl::GetFlag(FLAGS_sketch_columns_share);
   options.learning_rate = absl::GetFlag(FLAGS_learning_rate).value_or(defaults.learning_rate);
+  options.final_learning_rate_share = absl::GetFlag(FLAGS_final_learning_rate_share);
   options.epsilon = absl::GetFlag(FLAGS_epsilon).value_or(defaults.epsilon);
   options.batch = absl::GetFlag(FLAGS_batch).value_or(defaults.batch);
   options.seed = absl::GetFlag(FLAGS_seed);

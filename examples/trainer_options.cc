@@ -58,6 +58,12 @@ absl::Status ValidateTrainerOptions(const TrainerOptions& options) {
                      absl::StrCat("must be one of ", absl::StrJoin(OptimizerNames(), ", ")));
   }
   TALLY_RETURN_IF_ERROR(CheckPositive("learning_rate", options.learning_rate));
+  TALLY_RETURN_IF_ERROR(
+      CheckPositive("final_learning_rate_share", options.final_learning_rate_share));
+  if (options.final_learning_rate_share > 1) {
+    return FlagError("final_learning_rate_share", absl::StrCat(options.final_learning_rate_share),
+                     "must be at most 1");
+  }
   TALLY_RETURN_IF_ERROR(CheckPositive("epsilon", options.epsilon));
   TALLY_RETURN_IF_ERROR(CheckPositive("sketch_share", options.sketch_share));
   TALLY_RETURN_IF_ERROR(CheckPositive("sketch_columns_share", options.sketch_columns_share));

@@ -33,6 +33,8 @@ struct TrainerOptions {
   double sketch_share = 0;          // of the compressed elements, those updated in a round
   double sketch_columns_share = 0;  // columns of a sketch per compressed element
   double learning_rate = 0;
+  // Share of the learning rate that the last step has; it falls in a straight line. 1: constant.
+  double final_learning_rate_share = 1;
   double epsilon = 0;
   uint32_t batch = 0;
   uint64_t seed = 0;
@@ -47,7 +49,8 @@ struct TrainerOptions {
 
 // Returns INVALID_ARGUMENT, naming flag, value and rule, if `job`, `worker` or `text` is empty;
 // `workers` or `rounds` is 0; `rank` is not less than `workers`; `optimizer` is not one of
-// OptimizerNames(); `learning_rate`, `epsilon` or a share is not positive and finite; `batch` is
+// OptimizerNames(); `learning_rate`, `epsilon` or a share is not positive and finite; the
+// final share of the learning rate is above 1; `batch` is
 // not from 1 to 65,536; `arrival_jitter_ms` is above a minute; or a timeout is not positive.
 absl::Status ValidateTrainerOptions(const TrainerOptions& options);
 

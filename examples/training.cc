@@ -69,6 +69,7 @@ class TrainingLoop {
     TALLY_RETURN_IF_ERROR(CheckFinite("training", round, loss));
     report_.training_loss.push_back({round, loss});
     DelayArrival(round);
+    TALLY_RETURN_IF_ERROR(parts_.optimizer->SetLearningRate(LearningRate(round)));
     const bool compressing = parts_.optimizer->statistics().compressing;
     const ClientStatistics before = parts_.client->statistics();
     TALLY_RETURN_IF_ERROR(
@@ -84,6 +85,15 @@ class TrainingLoop {
                              BytesDown(after), compressing, TrainingTime()});
     }
     return absl::OkStatus();
+  }
+
+  // From the full rate in the first round to its final share in the last one.
+  float LearningRate(uint64_t round) const {
+    const double done = options_.rounds > 1 ? static_cast<double>(round - 1) /
+                                                  static_cast<double>(options_.rounds - 1)
+                                            : 0.0;
+    const double share = 1.0 - done * (1.0 - options_.final_learning_rate_share);
+    return static_cast<float>(options_.learning_rate * share);
   }
 
   // Keeps the contributions of this round back for a random time.

@@ -67,6 +67,10 @@ class StepDown final : public Optimizer {
     ++steps_;
     return absl::OkStatus();
   }
+  absl::Status SetLearningRate(float learning_rate) override {
+    learning_rates.push_back(learning_rate);
+    return absl::OkStatus();
+  }
   OptimizerStatistics statistics() const override {
     return {.steps = steps_, .compressing = steps_ >= 2};
   }
@@ -74,6 +78,7 @@ class StepDown final : public Optimizer {
   absl::Status LoadState(absl::string_view) override { return absl::OkStatus(); }
 
   float rate = 0.1f;
+  std::vector<float> learning_rates;
   absl::Status failure;
 
  private:
@@ -158,6 +163,14 @@ TEST_F(TrainingTest, ValidatesAtStartAndEndUnlessAskedForMore) {
   ASSERT_THAT(report, IsOk());
   EXPECT_THAT(report->validation_loss,
               ElementsAre(Field(&LossPoint::round, 0), Field(&LossPoint::round, 6)));
+}
+
+TEST_F(TrainingTest, LowersTheLearningRateInAStraightLine) {
+  options_.rounds = 5;
+  options_.learning_rate = 0.5;
+  options_.final_learning_rate_share = 0.5;
+  ASSERT_THAT(RunTraining(), IsOk());
+  EXPECT_THAT(optimizer_.learning_rates, ElementsAre(0.5f, 0.4375f, 0.375f, 0.3125f, 0.25f));
 }
 
 TEST_F(TrainingTest, OnlyWorkerZeroValidates) {

@@ -26,6 +26,8 @@ class AdamState {
   // Once per step, before the rest: moves the powers of beta on.
   void BeginStep();
 
+  void set_learning_rate(float learning_rate) { options_.learning_rate = learning_rate; }
+
   float beta1() const { return options_.beta1; }
   float one_minus_beta1() const { return 1.0f - options_.beta1; }
   // 1 / (1 - beta2^t), or 1 without bias correction.

@@ -63,6 +63,12 @@ class Birder final : public Optimizer {
     return absl::OkStatus();
   }
 
+  absl::Status SetLearningRate(float learning_rate) override {
+    TALLY_RETURN_IF_ERROR(CheckLearningRate(learning_rate));
+    step_options_.learning_rate = learning_rate;
+    return absl::OkStatus();
+  }
+
   OptimizerStatistics statistics() const override { return parts_.Statistics(); }
 
   std::string SaveState() const override {
@@ -131,7 +137,7 @@ class Birder final : public Optimizer {
   }
 
   const BirderOptions options_;
-  const SgdOptions step_options_;
+  SgdOptions step_options_;
   const Exchange exchange_;
   Exchanger& exchanger_;
   MethodParts parts_;

@@ -72,6 +72,13 @@ class CdAdam final : public Optimizer {
     return absl::OkStatus();
   }
 
+  absl::Status SetLearningRate(float learning_rate) override {
+    TALLY_RETURN_IF_ERROR(CheckLearningRate(learning_rate));
+    options_.adam.learning_rate = learning_rate;
+    state_.set_learning_rate(learning_rate);
+    return absl::OkStatus();
+  }
+
   OptimizerStatistics statistics() const override {
     OptimizerStatistics statistics = parts_.Statistics();
     if (tracks_signs()) statistics.residual_norm = signs_.LagNorm();
@@ -171,7 +178,7 @@ class CdAdam final : public Optimizer {
     return AddSparseResult(result, ChunkOf(absl::MakeSpan(shared_), parts_.layout(), result.chunk));
   }
 
-  const CdAdamOptions options_;
+  CdAdamOptions options_;
   const Exchange sign_exchange_;
   MethodParts parts_;
   AdamState state_;

@@ -19,8 +19,13 @@ using Creator = absl::StatusOr<std::unique_ptr<Optimizer>> (*)(Exchanger*, const
 
 absl::StatusOr<std::unique_ptr<Optimizer>> NewDenseAdam(Exchanger* exchanger,
                                                         const OptimizerOptions& options) {
-  return CreateDenseAdam(
-      exchanger, {.adam = options.adam, .amsgrad = options.amsgrad, .dtype = options.dtype});
+  return CreateDenseAdam(exchanger, {.adam = options.adam, .dtype = options.dtype});
+}
+
+absl::StatusOr<std::unique_ptr<Optimizer>> NewDenseAmsgrad(Exchanger* exchanger,
+                                                           const OptimizerOptions& options) {
+  return CreateDenseAdam(exchanger,
+                         {.adam = options.adam, .amsgrad = true, .dtype = options.dtype});
 }
 
 absl::StatusOr<std::unique_ptr<Optimizer>> NewOneBitAdam(Exchanger* exchanger,
@@ -99,12 +104,12 @@ absl::StatusOr<std::unique_ptr<Optimizer>> NewSketchedAmsgrad(Exchanger* exchang
 struct Method {
   absl::string_view name;
   Creator create;
-  bool amsgrad = false;  // takes that option
   bool sketches = false;
 };
 
 constexpr Method kMethods[] = {
-    {.name = "dense_adam", .create = NewDenseAdam, .amsgrad = true},
+    {.name = "dense_adam", .create = NewDenseAdam},
+    {.name = "dense_amsgrad", .create = NewDenseAmsgrad},
     {.name = "dense_sgd", .create = NewDenseSgd},
     {.name = "onebit_adam", .create = NewOneBitAdam},
     {.name = "birder", .create = NewBirder},
@@ -134,11 +139,7 @@ absl::StatusOr<std::unique_ptr<Optimizer>> CreateOptimizer(absl::string_view nam
                                                            Exchanger* exchanger,
                                                            const OptimizerOptions& options) {
   for (const Method& method : kMethods) {
-    if (method.name != name) continue;
-    if (options.amsgrad && !method.amsgrad) {
-      return absl::InvalidArgumentError(absl::StrCat("`amsgrad` = true, must be false for ", name));
-    }
-    return method.create(exchanger, options);
+    if (method.name == name) return method.create(exchanger, options);
   }
   return absl::InvalidArgumentError(absl::StrCat("`name` = \"", name, "\", must be one of ",
                                                  absl::StrJoin(OptimizerNames(), ", ")));

@@ -30,9 +30,6 @@ struct OptimizerOptions {
   // Number format of dense exchanges.
   DType dtype = DType::kFloat32;
 
-  // dense_adam
-  bool amsgrad = false;
-
   // onebit_adam and sketched_amsgrad; the automatic rule is the former's alone.
   absl::optional<uint64_t> warmup_rounds = absl::nullopt;
 
@@ -63,8 +60,8 @@ std::vector<absl::string_view> OptimizerNames();
 bool Sketches(absl::string_view name);
 
 // Creates the method with that name. `exchanger` must outlive the optimizer.
-// Returns INVALID_ARGUMENT if there is none (the message lists those that exist), if `amsgrad` is
-// asked of a method that has no such step, or as the method's own Create function.
+// Returns INVALID_ARGUMENT if there is none (the message lists those that exist), or as the
+// method's own Create function.
 absl::StatusOr<std::unique_ptr<Optimizer>> CreateOptimizer(absl::string_view name,
                                                            Exchanger* exchanger,
                                                            const OptimizerOptions& options);

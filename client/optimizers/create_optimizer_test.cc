@@ -16,17 +16,25 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-LoopbackGroup NewGroup() {
-  return LoopbackGroup(*Layout::Create({{.name = "t", .num_elements = 5}}), {},
-                       SupportedBackends().back());
+LoopbackGroup NewGroup(bool dealt = false) {
+  absl::optional<DealingOptions> dealing;
+  if (dealt) dealing = DealingOptions();
+  return LoopbackGroup(
+      *Layout::Create({{.name = "t", .num_elements = 5}}, kDefaultChunkElements, dealing), {},
+      SupportedBackends().back());
 }
 
 TEST(CreateOptimizerTest, KnowsItsNames) {
-  EXPECT_THAT(OptimizerNames(), ElementsAre("dense_adam", "onebit_adam"));
-  LoopbackGroup group = NewGroup();
+  EXPECT_THAT(OptimizerNames(),
+              ElementsAre("dense_adam", "dense_amsgrad", "dense_sgd", "onebit_adam", "birder",
+                          "cd_adam", "sketched_amsgrad", "sketched_sgd", "sign_sgd", "topk_sgd"));
   for (const absl::string_view name : OptimizerNames()) {
+    SCOPED_TRACE(name);
+    LoopbackGroup group = NewGroup(Sketches(name));
+    OptimizerOptions options;
+    options.sketch = {.num_updated = 1, .columns = 16};
     const absl::StatusOr<std::unique_ptr<Optimizer>> optimizer =
-        CreateOptimizer(name, group.worker(0), {});
+        CreateOptimizer(name, group.worker(0), options);
     ASSERT_THAT(optimizer, IsOk());
     EXPECT_EQ((*optimizer)->name(), name);
   }
@@ -34,17 +42,28 @@ TEST(CreateOptimizerTest, KnowsItsNames) {
 
 TEST(CreateOptimizerTest, ListsTheNamesToWhoMissesThem) {
   LoopbackGroup group = NewGroup();
-  EXPECT_THAT(
-      CreateOptimizer("adam", group.worker(0), {}),
-      StatusIs(absl::StatusCode::kInvalidArgument,
-               AllOf(HasSubstr("`name` = \"adam\""), HasSubstr("dense_adam, onebit_adam"))));
+  EXPECT_THAT(CreateOptimizer("adam", group.worker(0), {}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("`name` = \"adam\""),
+                             HasSubstr("dense_adam, dense_amsgrad, dense_sgd"))));
 }
 
-TEST(CreateOptimizerTest, RefusesAmsgradWhereThereIsNone) {
-  LoopbackGroup group = NewGroup();
-  EXPECT_THAT(CreateOptimizer("onebit_adam", group.worker(0), {.amsgrad = true}),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("`amsgrad`")));
-  EXPECT_THAT(CreateOptimizer("dense_adam", group.worker(0), {.amsgrad = true}), IsOk());
+TEST(CreateOptimizerTest, KnowsWhoSketches) {
+  EXPECT_TRUE(Sketches("sketched_sgd"));
+  EXPECT_TRUE(Sketches("sketched_amsgrad"));
+  EXPECT_FALSE(Sketches("dense_adam"));
+  EXPECT_FALSE(Sketches("unheard_of"));
+}
+
+TEST(CreateOptimizerTest, RefusesALayoutThatTheMethodCannotUse) {
+  OptimizerOptions options;
+  options.sketch = {.num_updated = 1, .columns = 16};
+  for (const absl::string_view name : OptimizerNames()) {
+    SCOPED_TRACE(name);
+    LoopbackGroup group = NewGroup(!Sketches(name));
+    EXPECT_THAT(CreateOptimizer(name, group.worker(0), options),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("`layout.dealing`")));
+  }
 }
 
 TEST(CreateOptimizerTest, HandsOnTheOptions) {

@@ -29,7 +29,9 @@ class DenseAdam final : public Optimizer {
         state_(options.adam, options.amsgrad, layout_.num_elements(), &backend_),
         carry_(&layout_, options.dtype, &guard_, &backend_) {}
 
-  absl::string_view name() const override { return "dense_adam"; }
+  absl::string_view name() const override {
+    return options_.amsgrad ? "dense_amsgrad" : "dense_adam";
+  }
 
   absl::Status Step(absl::Span<float> parameters, absl::Span<const float> gradients) override {
     TALLY_RETURN_IF_ERROR(CheckStepArguments(layout_, parameters, gradients));
@@ -50,6 +52,13 @@ class DenseAdam final : public Optimizer {
     };
     TALLY_RETURN_IF_ERROR(driver_.Run(encode, apply));
     ++steps_;
+    return absl::OkStatus();
+  }
+
+  absl::Status SetLearningRate(float learning_rate) override {
+    TALLY_RETURN_IF_ERROR(CheckLearningRate(learning_rate));
+    options_.adam.learning_rate = learning_rate;
+    state_.set_learning_rate(learning_rate);
     return absl::OkStatus();
   }
 
@@ -77,7 +86,7 @@ class DenseAdam final : public Optimizer {
   }
 
  private:
-  const DenseAdamOptions options_;
+  DenseAdamOptions options_;
   const Backend& backend_;
   const Layout& layout_;
   const Exchange exchange_;

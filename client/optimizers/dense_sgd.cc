@@ -44,6 +44,12 @@ class DenseSgd final : public Optimizer {
     return absl::OkStatus();
   }
 
+  absl::Status SetLearningRate(float learning_rate) override {
+    TALLY_RETURN_IF_ERROR(CheckLearningRate(learning_rate));
+    options_.learning_rate = learning_rate;
+    return absl::OkStatus();
+  }
+
   OptimizerStatistics statistics() const override {
     OptimizerStatistics statistics = parts_.Statistics();
     statistics.compressing = false;
@@ -68,7 +74,7 @@ class DenseSgd final : public Optimizer {
   }
 
  private:
-  const SgdOptions options_;
+  SgdOptions options_;
   MethodParts parts_;
   std::vector<float> momentum_;
   std::vector<float> direction_;  // of one chunk

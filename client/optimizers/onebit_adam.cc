@@ -51,6 +51,13 @@ class OneBitAdam final : public Optimizer {
 
   absl::Status Step(absl::Span<float> parameters, absl::Span<const float> gradients) override;
 
+  absl::Status SetLearningRate(float learning_rate) override {
+    TALLY_RETURN_IF_ERROR(CheckLearningRate(learning_rate));
+    options_.adam.learning_rate = learning_rate;
+    state_.set_learning_rate(learning_rate);
+    return absl::OkStatus();
+  }
+
   OptimizerStatistics statistics() const override;
 
   std::string SaveState() const override;
@@ -75,7 +82,7 @@ class OneBitAdam final : public Optimizer {
   absl::Status ApplySigns(const ChunkResult& result, Fate fate, absl::Span<float> parameters);
   absl::Status Freeze();
 
-  const OneBitAdamOptions options_;
+  OneBitAdamOptions options_;
   const Backend& backend_;
   const Layout& layout_;
   const Exchange dense_exchange_;

@@ -49,6 +49,12 @@ class Optimizer {
   // different rounds, the parameters are not to be used, and every further Step returns that error.
   virtual absl::Status Step(absl::Span<float> parameters, absl::Span<const float> gradients) = 0;
 
+  // Sets the learning rate of the steps from the next one on: for warm-ups and decays. Replicated
+  // state like any other: all workers set the same one before the same step. It is not part of
+  // SaveState.
+  // Returns INVALID_ARGUMENT if it is not positive and finite.
+  virtual absl::Status SetLearningRate(float learning_rate) = 0;
+
   virtual OptimizerStatistics statistics() const = 0;
 
   // The whole state, residual included, for a checkpoint next to the parameters. Not during a Step.

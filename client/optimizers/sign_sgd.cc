@@ -54,6 +54,12 @@ class SignSgd final : public Optimizer {
     return absl::OkStatus();
   }
 
+  absl::Status SetLearningRate(float learning_rate) override {
+    TALLY_RETURN_IF_ERROR(CheckLearningRate(learning_rate));
+    options_.learning_rate = learning_rate;
+    return absl::OkStatus();
+  }
+
   OptimizerStatistics statistics() const override { return parts_.Statistics(); }
 
   std::string SaveState() const override {
@@ -98,7 +104,7 @@ class SignSgd final : public Optimizer {
     return absl::OkStatus();
   }
 
-  const SgdOptions options_;
+  SgdOptions options_;
   const Exchange exchange_;
   MethodParts parts_;
   std::vector<float> momentum_;   // this worker's; of dense tensors everybody's

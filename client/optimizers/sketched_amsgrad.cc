@@ -44,6 +44,12 @@ class SketchedAmsgrad final : public Optimizer {
 
   absl::Status Step(absl::Span<float> parameters, absl::Span<const float> gradients) override;
 
+  absl::Status SetLearningRate(float learning_rate) override {
+    TALLY_RETURN_IF_ERROR(CheckLearningRate(learning_rate));
+    options_.adam.learning_rate = learning_rate;
+    return absl::OkStatus();
+  }
+
   OptimizerStatistics statistics() const override {
     OptimizerStatistics statistics = parts_.Statistics();
     statistics.compressing = !warming_up();
@@ -83,7 +89,7 @@ class SketchedAmsgrad final : public Optimizer {
                           absl::Span<const float> gradients);
   void Move(const SketchFeedback::Chosen& chosen, absl::Span<float> parameters);
 
-  const SketchedAmsgradOptions options_;
+  SketchedAmsgradOptions options_;
   Exchanger& exchanger_;
   MethodParts parts_;
   SketchFeedback feedback_;

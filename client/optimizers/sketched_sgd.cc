@@ -61,6 +61,12 @@ class SketchedSgd final : public Optimizer {
     return absl::OkStatus();
   }
 
+  absl::Status SetLearningRate(float learning_rate) override {
+    TALLY_RETURN_IF_ERROR(CheckLearningRate(learning_rate));
+    options_.sgd.learning_rate = learning_rate;
+    return absl::OkStatus();
+  }
+
   OptimizerStatistics statistics() const override {
     OptimizerStatistics statistics = parts_.Statistics();
     statistics.residual_norm = feedback_.Norm();
@@ -115,7 +121,7 @@ class SketchedSgd final : public Optimizer {
                        ChunkOf(parameters, layout, result.chunk));
   }
 
-  const SketchedSgdOptions options_;
+  SketchedSgdOptions options_;
   Exchanger& exchanger_;
   MethodParts parts_;
   SketchFeedback feedback_;

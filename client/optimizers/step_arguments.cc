@@ -1,5 +1,6 @@
 #include "client/optimizers/step_arguments.h"
 
+#include <cmath>
 #include <cstddef>
 
 #include "absl/strings/str_cat.h"
@@ -21,6 +22,12 @@ absl::Status CheckStepArguments(const Layout& layout, absl::Span<const float> pa
                                 absl::Span<const float> gradients) {
   TALLY_RETURN_IF_ERROR(CheckSize("parameters", parameters.size(), layout));
   return CheckSize("gradients", gradients.size(), layout);
+}
+
+absl::Status CheckLearningRate(float learning_rate) {
+  if (learning_rate > 0.0f && std::isfinite(learning_rate)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("`learning_rate` = ", learning_rate, ", must be positive and finite"));
 }
 
 absl::Status CheckExchange(const Exchange& exchange, const Layout& layout) {

@@ -15,6 +15,9 @@ namespace tally {
 absl::Status CheckStepArguments(const Layout& layout, absl::Span<const float> parameters,
                                 absl::Span<const float> gradients);
 
+// Returns INVALID_ARGUMENT if it is not positive and finite.
+absl::Status CheckLearningRate(float learning_rate);
+
 // Returns INVALID_ARGUMENT, naming the field, if the aggregators would refuse this exchange of the
 // layout's first chunk, or if elements are dealt out to groups for an exchange that knows none.
 absl::Status CheckExchange(const Exchange& exchange, const Layout& layout);

@@ -56,6 +56,12 @@ class TopkSgd final : public Optimizer {
     return absl::OkStatus();
   }
 
+  absl::Status SetLearningRate(float learning_rate) override {
+    TALLY_RETURN_IF_ERROR(CheckLearningRate(learning_rate));
+    options_.sgd.learning_rate = learning_rate;
+    return absl::OkStatus();
+  }
+
   OptimizerStatistics statistics() const override {
     OptimizerStatistics statistics = parts_.Statistics();
     statistics.residual_norm = std::sqrt(parts_.backend().SumOfSquares(residual_));
@@ -105,7 +111,7 @@ class TopkSgd final : public Optimizer {
     return StepAgainst(options_.sgd, parts_.backend(), absl::MakeSpan(direction_), x);
   }
 
-  const TopkSgdOptions options_;
+  TopkSgdOptions options_;
   MethodParts parts_;
   SparseFeedback feedback_;
   std::vector<float> residual_;   // a [num_compressed]

@@ -1,0 +1,270 @@
+// What every method promises, asked of all of them.
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "client/optimizers/create_optimizer.h"
+#include "codecs/layout.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "kernels/backends.h"
+#include "tests/util/loopback_exchanger.h"
+#include "tests/util/status_matchers.h"
+
+namespace tally {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr size_t kWorkers = 3;
+constexpr uint64_t kRounds = 12;
+
+struct MethodCase {
+  std::string label;
+  std::string name;
+  OptimizerOptions options;
+  friend void PrintTo(const MethodCase& method, std::ostream* os) { *os << method.label; }
+};
+
+OptimizerOptions SmallOptions() {
+  OptimizerOptions options;
+  options.adam.learning_rate = 0.01f;
+  options.warmup_rounds = 3;
+  options.granularity.block_elements = 256;
+  options.block_elements = 256;
+  options.share = 0.05;
+  options.sketch = {.num_updated = 40, .columns = 256};
+  return options;
+}
+
+std::vector<MethodCase> MethodCases() {
+  std::vector<MethodCase> cases;
+  for (const absl::string_view name : OptimizerNames()) {
+    cases.push_back({std::string(name), std::string(name), SmallOptions()});
+  }
+  // What waits for its turn in a sketch adds up: a rate at which others converge overshoots here.
+  const auto slow_down = [](MethodCase& method) {
+    if (method.name == "sketched_sgd") method.options.adam.learning_rate = 1e-3f;
+  };
+  for (MethodCase& method : cases) slow_down(method);
+  cases.push_back({"birder_with_counts", "birder", SmallOptions()});
+  cases.back().options.vote_counts = true;
+  cases.push_back({"cd_adam_topk", "cd_adam", SmallOptions()});
+  cases.back().options.compressor = CdAdamCompressor::kTopk;
+  cases.push_back({"sketched_sgd_by_estimates", "sketched_sgd", SmallOptions()});
+  cases.back().options.sketch.exact_values = false;
+  slow_down(cases.back());
+  cases.back().options.sketch.columns = 4096;  // estimates must be good for something
+  cases.push_back({"sketched_amsgrad_in_16_bits", "sketched_amsgrad", SmallOptions()});
+  cases.back().options.sketch.values_dtype = DType::kBFloat16;
+  cases.push_back({"dense_adam_in_16_bits", "dense_adam", SmallOptions()});
+  cases.back().options.dtype = DType::kBFloat16;
+  return cases;
+}
+
+Layout LayoutFor(const MethodCase& method) {
+  absl::optional<DealingOptions> dealing;
+  if (Sketches(method.name)) dealing = DealingOptions{.num_groups = 3, .seed = 5};
+  absl::StatusOr<Layout> layout = Layout::Create(
+      {{"weights", 1500}, {"bias", 30, Treatment::kDense}, {"more", 700}}, 1024, dealing);
+  EXPECT_THAT(layout, IsOk());
+  return *std::move(layout);
+}
+
+// A gradient that depends on where the parameters are, so that workers that part stay apart.
+void WriteGradient(size_t worker, uint64_t round, const std::vector<float>& x,
+                   std::vector<float>& gradient) {
+  for (size_t i = 0; i < x.size(); ++i) {
+    const auto hash = static_cast<uint32_t>((i + 1) * 2654435761u ^ (worker + 1) * 40503u ^
+                                            static_cast<uint32_t>(round + 1) * 97u);
+    const float noise = static_cast<float>(hash % 1024) / 1024.0f - 0.5f;
+    gradient[i] = x[i] + 0.1f * noise * static_cast<float>(1 + i % 7);
+  }
+}
+
+struct Training {
+  std::vector<std::vector<float>> parameters;  // by worker
+  std::vector<std::string> states;             // by worker
+};
+
+struct Script {
+  uint64_t rounds = kRounds;
+  // After this many rounds every worker goes on with a new optimizer that has loaded the old one's
+  // state; 0: never.
+  uint64_t resume_after = 0;
+  std::function<bool(size_t worker, uint64_t round, uint32_t chunk)> misses = nullptr;
+  // True: this worker's gradient is no number in this round.
+  std::function<bool(size_t worker, uint64_t round)> is_broken = nullptr;
+  const Backend* backend = nullptr;  // null: the fastest
+};
+
+class MethodsTest : public testing::TestWithParam<MethodCase> {
+ protected:
+  static Training Play(const Script& script) {
+    OptimizerOptions options = GetParam().options;
+    options.adam.backend = script.backend;
+    const Backend* backend =
+        script.backend != nullptr ? script.backend : SupportedBackends().back();
+    LoopbackGroup group(LayoutFor(GetParam()),
+                        {.num_workers = kWorkers, .misses = script.misses, .seed = 9}, backend);
+    Training run;
+    run.parameters.resize(kWorkers);
+    run.states.resize(kWorkers);
+    const absl::Status status = group.RunWorkers([&](size_t worker) {
+      return Work(script, options, group.worker(worker), worker, run.parameters[worker],
+                  run.states[worker]);
+    });
+    EXPECT_THAT(status, IsOk());
+    return run;
+  }
+
+ private:
+  static absl::Status Work(const Script& script, const OptimizerOptions& options,
+                           Exchanger* exchanger, size_t worker, std::vector<float>& x,
+                           std::string& state) {
+    absl::StatusOr<std::unique_ptr<Optimizer>> optimizer =
+        CreateOptimizer(GetParam().name, exchanger, options);
+    if (!optimizer.ok()) return optimizer.status();
+    x.assign(exchanger->layout().num_elements(), 0.25f);
+    std::vector<float> gradient(x.size());
+    for (uint64_t round = 0; round < script.rounds; ++round) {
+      WriteGradient(worker, round, x, gradient);
+      if (script.is_broken && script.is_broken(worker, round)) {
+        gradient[700] = std::numeric_limits<float>::quiet_NaN();
+      }
+      absl::Status status = (*optimizer)->Step(absl::MakeSpan(x), gradient);
+      if (!status.ok()) return status;
+      if (round + 1 != script.resume_after) continue;
+      const std::string saved = (*optimizer)->SaveState();
+      optimizer = CreateOptimizer(GetParam().name, exchanger, options);
+      if (!optimizer.ok()) return optimizer.status();
+      status = (*optimizer)->LoadState(saved);
+      if (!status.ok()) return status;
+    }
+    state = (*optimizer)->SaveState();
+    return absl::OkStatus();
+  }
+};
+
+void ExpectReplicasAgree(const Training& run) {
+  for (size_t worker = 1; worker < kWorkers; ++worker) {
+    EXPECT_TRUE(run.parameters[worker] == run.parameters[0]) << "worker " << worker;
+  }
+}
+
+TEST_P(MethodsTest, MovesTheSameParametersOnAllWorkers) {
+  const Training run = Play({});
+  ExpectReplicasAgree(run);
+  size_t moved = 0;
+  for (const float x : run.parameters[0]) moved += x != 0.25f ? 1 : 0;
+  // A sketch moves few elements a round; everything else moves all.
+  EXPECT_GT(moved, 200u);
+}
+
+TEST_P(MethodsTest, ComesCloserToTheMinimum) {
+  const auto distance = [](const Training& run) {
+    double sum = 0;
+    for (const float x : run.parameters[0]) sum += double{x} * x;
+    return sum;
+  };
+  EXPECT_LT(distance(Play({.rounds = 40})), distance(Play({.rounds = 1})));
+}
+
+TEST_P(MethodsTest, ResumesAsIfItHadNotStopped) {
+  for (const uint64_t after : {2, 3, 7}) {  // in the warm-up, at its end, past it
+    const Training straight = Play({});
+    const Training resumed = Play({.resume_after = after});
+    EXPECT_TRUE(resumed.parameters == straight.parameters) << "after " << after;
+    EXPECT_TRUE(resumed.states == straight.states) << "after " << after;
+  }
+}
+
+TEST_P(MethodsTest, StaysInStepWhenContributionsAreMissed) {
+  const auto misses = [](size_t worker, uint64_t round, uint32_t chunk) {
+    return (worker + round + chunk) % 4 == 0;
+  };
+  const Training missed = Play({.misses = misses});
+  ExpectReplicasAgree(missed);
+  EXPECT_FALSE(missed.parameters == Play({}).parameters);
+  const Training nobody = Play({.misses = [](size_t, uint64_t, uint32_t) { return true; }});
+  for (const float x : nobody.parameters[0]) ASSERT_EQ(x, 0.25f);
+}
+
+TEST_P(MethodsTest, AbstainsWithAGradientThatIsNoNumberAndGoesOn) {
+  const Training run = Play({.is_broken = [](size_t worker, uint64_t round) {
+    return worker == 1 && (round == 1 || round == 5);
+  }});
+  ExpectReplicasAgree(run);
+  for (const float x : run.parameters[0]) ASSERT_TRUE(std::isfinite(x));
+}
+
+TEST_P(MethodsTest, GivesTheSameBitsOnEveryBackEnd) {
+  const Training expected = Play({});
+  for (const Backend* backend : SupportedBackends()) {
+    const Training run = Play({.backend = backend});
+    EXPECT_TRUE(run.parameters == expected.parameters) << backend->name();
+    EXPECT_TRUE(run.states == expected.states) << backend->name();
+  }
+}
+
+TEST_P(MethodsTest, RefusesStatesThatAreNotItsOwn) {
+  LoopbackGroup group(LayoutFor(GetParam()), {.num_workers = 1}, SupportedBackends().back());
+  const auto optimizer = CreateOptimizer(GetParam().name, group.worker(0), GetParam().options);
+  ASSERT_THAT(optimizer, IsOk());
+  const std::string own = (*optimizer)->SaveState();
+  EXPECT_THAT((*optimizer)->LoadState(own), IsOk());
+  std::string damaged = own;
+  damaged[damaged.size() / 2] = static_cast<char>(damaged[damaged.size() / 2] ^ 1);
+  EXPECT_THAT((*optimizer)->LoadState(damaged), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_EQ((*optimizer)->SaveState(), own);
+}
+
+TEST_P(MethodsTest, StepsByTheLearningRateThatWasSetLast) {
+  const auto moved_by = [](float learning_rate) {
+    LoopbackGroup group(LayoutFor(GetParam()), {.num_workers = 1}, SupportedBackends().back());
+    const auto optimizer = CreateOptimizer(GetParam().name, group.worker(0), GetParam().options);
+    EXPECT_THAT(optimizer, IsOk());
+    EXPECT_THAT((*optimizer)->SetLearningRate(learning_rate), IsOk());
+    std::vector<float> x(2230, 0.0f);
+    std::vector<float> gradient(x.size(), 1.0f);
+    EXPECT_THAT((*optimizer)->Step(absl::MakeSpan(x), gradient), IsOk());
+    float largest = 0;
+    for (const float value : x) largest = std::max(largest, std::fabs(value));
+    return largest;
+  };
+  EXPECT_NEAR(moved_by(0.5f), 2 * moved_by(0.25f), 1e-3);
+  EXPECT_GT(moved_by(0.25f), 0.1f);
+}
+
+TEST_P(MethodsTest, RefusesALearningRateThatIsNone) {
+  LoopbackGroup group(LayoutFor(GetParam()), {.num_workers = 1}, SupportedBackends().back());
+  const auto optimizer = CreateOptimizer(GetParam().name, group.worker(0), GetParam().options);
+  ASSERT_THAT(optimizer, IsOk());
+  for (const float rate : {0.0f, -1.0f, std::numeric_limits<float>::infinity()}) {
+    EXPECT_THAT((*optimizer)->SetLearningRate(rate),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("`learning_rate`")));
+  }
+}
+
+TEST_P(MethodsTest, RefusesArgumentsOfAnotherSize) {
+  LoopbackGroup group(LayoutFor(GetParam()), {.num_workers = 1}, SupportedBackends().back());
+  const auto optimizer = CreateOptimizer(GetParam().name, group.worker(0), GetParam().options);
+  ASSERT_THAT(optimizer, IsOk());
+  std::vector<float> x(2230);
+  std::vector<float> gradient(2229);
+  EXPECT_THAT((*optimizer)->Step(absl::MakeSpan(x), gradient),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("`gradients`")));
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, MethodsTest, testing::ValuesIn(MethodCases()),
+                         [](const auto& instance) { return instance.param.label; });
+
+}  // namespace
+}  // namespace tally
