@@ -16,11 +16,12 @@ of 0.8 million parameters through them, once per optimizer, and ends with a tabl
 loss curves and summary.json. Installs (Debian, Ubuntu) and builds what is missing first; after
 that the default takes less than three minutes on two cores.
 
-  --optimizer NAME[,NAME]  methods to train with, in turn         (dense_adam,onebit_adam)
+  --optimizer NAME[,NAME]  methods to train with, in turn; `all`: every method, each beside its
+                           uncompressed twin                      (dense_adam,onebit_adam)
   --workers N              worker processes, 1 to 64              (4)
   --aggregators N          aggregator processes, 1 to 64          (2)
   --rounds N               steps per run, 10 to 1000000; a fifth of them are the uncompressed
-                           warm-up of 1-bit Adam                  (600)
+                           warm-up of methods that have one       (600)
   --text FILE              a text file, or a directory of them    (/usr/share/common-licenses)
   --out DIR                where the results go                   (out/quickstart)
   --help                   this text
@@ -48,6 +49,8 @@ check_number() {
   fi
 }
 
+readonly ALL_OPTIMIZERS=dense_adam,onebit_adam,birder,dense_amsgrad,cd_adam,sketched_amsgrad,\
+dense_sgd,sign_sgd,topk_sgd,sketched_sgd
 optimizers=dense_adam,onebit_adam
 workers=4
 aggregators=2
@@ -88,6 +91,7 @@ read_options() {
 }
 
 check_options() {
+  [[ "${optimizers}" != all ]] || optimizers="${ALL_OPTIMIZERS}"
   [[ "${optimizers}" =~ ^[a-z0-9_]+(,[a-z0-9_]+)*$ ]] ||
     usage_error "--optimizer = '${optimizers}', must be a name, or several separated by commas"
   local repeated

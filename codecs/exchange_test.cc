@@ -1,19 +1,17 @@
 #include "codecs/exchange.h"
 
 #include <algorithm>
-#include <cstring>
-#include <limits>
-#include <random>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/buffer.h"
 #include "codecs/limits.h"
+#include "codecs/sample_exchanges.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/dtype.h"
 #include "tests/util/status_matchers.h"
 
 namespace tally {
@@ -21,20 +19,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr DType kDTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
-
-const Backend& AnyBackend() { return *SupportedBackends().front(); }
-
-// Chunks 0 and 1 (512 and 88 elements, one of them masked) are compressed, chunk 2 (10) is dense.
-Layout SmallLayout() {
-  absl::StatusOr<Layout> layout = Layout::Create({{"a", 500, Treatment::kCompressed, {{3, 4}}},
-                                                  {"b", 100, Treatment::kCompressed},
-                                                  {"c", 10, Treatment::kDense, {{0, 1}}}},
-                                                 512);
-  EXPECT_THAT(layout, IsOk());
-  return *std::move(layout);
-}
-constexpr size_t kDenseChunk = 2;
+constexpr size_t kDenseChunk = 2;  // of both layouts
 
 v1::ExchangeDescriptor ParseExchange(const std::string& text) {
   v1::ExchangeDescriptor message;
@@ -50,79 +35,129 @@ constexpr char kSign[] = R"(
   }
   divisor: DIVISOR_PARTICIPANTS
 )";
-
-std::vector<Exchange> AllExchanges(const Layout& layout) {
-  std::vector<Exchange> exchanges;
-  for (const Divisor divisor : {Divisor::kParticipants, Divisor::kRoster}) {
-    for (const DType dtype : kDTypes) exchanges.push_back({DenseExchange{dtype}, divisor});
-    std::vector<ScaleGranularity> granularities = {{ScaleGranularity::Unit::kTensor},
-                                                   {ScaleGranularity::Unit::kModel}};
-    for (uint32_t block = 256; block <= layout.chunk_elements(); block += 256) {
-      if (layout.chunk_elements() % block == 0) {
-        granularities.push_back({ScaleGranularity::Unit::kBlock, block});
-      }
-    }
-    for (const ScaleGranularity& granularity : granularities) {
-      for (const ScaleRule rule : {ScaleRule::kRootMeanSquare, ScaleRule::kMeanMagnitude}) {
-        exchanges.push_back({SignExchange{rule, granularity, false}, divisor});
-        exchanges.push_back({SignExchange{rule, granularity, true}, divisor});
-      }
-    }
+constexpr char kSketch[] = R"(
+  sketch {
+    hash_version: 1
+    hash_seed: 42
+    rows: 5
+    columns: 32
+    data_type: DATA_TYPE_FLOAT16
+    num_candidates: 20
+    with_estimates: true
   }
-  return exchanges;
-}
+  divisor: DIVISOR_PARTICIPANTS
+)";
+constexpr char kValues[] = R"(
+  values { num_values: 20 candidates_digest: 0xab data_type: DATA_TYPE_FLOAT16 }
+  divisor: DIVISOR_ROSTER
+)";
 
 TEST(ExchangeTest, EveryExchangeSurvivesARoundTrip) {
-  const Layout layout = SmallLayout();
-  for (const Exchange& exchange : AllExchanges(layout)) {
-    SCOPED_TRACE(ExchangeName(exchange));
-    EXPECT_THAT(DecodeExchange(EncodeExchange(exchange), layout, 0), IsOkAndHolds(exchange));
+  for (const Layout& layout : {ContiguousLayout(), DealtLayout()}) {
+    for (size_t c = 0; c < layout.chunks().size(); ++c) {
+      for (const Exchange& exchange : SampleExchanges(layout, c)) {
+        SCOPED_TRACE(absl::StrCat(ExchangeName(exchange), ", chunk ", c));
+        EXPECT_THAT(DecodeExchange(EncodeExchange(exchange), layout, c), IsOkAndHolds(exchange));
+      }
+    }
   }
 }
 
-TEST(ExchangeTest, DecodesEachField) {
-  EXPECT_THAT(DecodeExchange(ParseExchange(kSign), SmallLayout(), 0),
-              IsOkAndHolds(Exchange{SignExchange{ScaleRule::kRootMeanSquare,
-                                                 {ScaleGranularity::Unit::kBlock, 256},
-                                                 /*zero_residual=*/false},
-                                    Divisor::kParticipants}));
-  EXPECT_THAT(DecodeExchange(ParseExchange(R"(
-                       sign {
-                         scale_rule: SCALE_RULE_MEAN_MAGNITUDE
-                         granularity { whole_model {} }
-                         residual_operation: RESIDUAL_OPERATION_ZERO
-                       }
-                       divisor: DIVISOR_ROSTER
-                     )"),
-                             SmallLayout(), 0),
-              IsOkAndHolds(Exchange{
-                  SignExchange{ScaleRule::kMeanMagnitude, {ScaleGranularity::Unit::kModel}, true},
-                  Divisor::kRoster}));
-  EXPECT_THAT(DecodeExchange(ParseExchange("dense { data_type: DATA_TYPE_BFLOAT16 } "
-                                           "divisor: DIVISOR_ROSTER"),
-                             SmallLayout(), kDenseChunk),
-              IsOkAndHolds(Exchange{DenseExchange{DType::kBFloat16}, Divisor::kRoster}));
+TEST(ExchangeTest, DecodesEachFieldOfContiguousChunks) {
+  const struct {
+    const char* text;
+    Exchange exchange;
+  } kCases[] = {
+      {kSign,
+       {SignExchange{ScaleRule::kRootMeanSquare,
+                     {ScaleGranularity::Unit::kBlock, 256},
+                     /*zero_residual=*/false},
+        Divisor::kParticipants}},
+      {R"(sign {
+            scale_rule: SCALE_RULE_MEAN_MAGNITUDE
+            granularity { whole_model {} }
+            residual_operation: RESIDUAL_OPERATION_ZERO
+          }
+          divisor: DIVISOR_ROSTER)",
+       {SignExchange{ScaleRule::kMeanMagnitude, {ScaleGranularity::Unit::kModel}, true},
+        Divisor::kRoster}},
+      {"dense { data_type: DATA_TYPE_BFLOAT16 } divisor: DIVISOR_ROSTER",
+       {DenseExchange{DType::kBFloat16}, Divisor::kRoster}},
+      {"sign_relay { granularity { per_tensor {} } } divisor: DIVISOR_ROSTER",
+       {SignRelayExchange{{ScaleGranularity::Unit::kTensor}}, Divisor::kRoster}},
+      {"vote { result: VOTE_RESULT_DRAWN } divisor: DIVISOR_PARTICIPANTS",
+       {VoteExchange{VoteResult::kDrawn}}},
+      {"vote { result: VOTE_RESULT_MAJORITY } divisor: DIVISOR_PARTICIPANTS",
+       {VoteExchange{VoteResult::kMajority}}},
+      {"vote { result: VOTE_RESULT_COUNTS } divisor: DIVISOR_PARTICIPANTS",
+       {VoteExchange{VoteResult::kCounts}}},
+      {"sparse { max_values: 17 } divisor: DIVISOR_PARTICIPANTS", {SparseExchange{17}}},
+  };
+  for (const auto& test_case : kCases) {
+    SCOPED_TRACE(test_case.text);
+    EXPECT_THAT(DecodeExchange(ParseExchange(test_case.text), ContiguousLayout(), 0),
+                IsOkAndHolds(test_case.exchange));
+  }
+}
+
+TEST(ExchangeTest, DecodesEachFieldOfDealtGroups) {
+  EXPECT_THAT(DecodeExchange(ParseExchange(kSketch), DealtLayout(), 0),
+              IsOkAndHolds(Exchange{SketchExchange{.hash_seed = 42,
+                                                   .rows = 5,
+                                                   .columns = 32,
+                                                   .dtype = DType::kFloat16,
+                                                   .num_candidates = 20,
+                                                   .with_estimates = true}}));
+  EXPECT_THAT(DecodeExchange(ParseExchange(kValues), DealtLayout(), 0),
+              IsOkAndHolds(Exchange{ValuesExchange{20, 0xab, DType::kFloat16}, Divisor::kRoster}));
 }
 
 TEST(ExchangeTest, RefusesAKindThatIsUnsetOrUnknown) {
   v1::ExchangeDescriptor unset;
   unset.set_divisor(v1::DIVISOR_PARTICIPANTS);
-  v1::ExchangeDescriptor unknown = unset;
+  v1::ExchangeDescriptor unknown;
   // Field 14, an empty message.
   ASSERT_TRUE(unknown.ParseFromString(unset.SerializeAsString() + std::string("\x72\x00", 2)));
   for (const v1::ExchangeDescriptor& message : {unset, unknown}) {
-    EXPECT_THAT(DecodeExchange(message, SmallLayout(), 0),
-                StatusIs(absl::StatusCode::kUnimplemented,
-                         HasSubstr("`exchange.kind` is unset or unknown to this build")));
+    for (size_t c = 0; c <= kDenseChunk; ++c) {
+      EXPECT_THAT(DecodeExchange(message, ContiguousLayout(), c),
+                  StatusIs(absl::StatusCode::kUnimplemented,
+                           HasSubstr("`exchange.kind` is unset or unknown to this build, must be "
+                                     "dense, sign, sign_relay, vote, sketch, values or sparse")));
+    }
   }
 }
 
-TEST(ExchangeTest, RefusesFieldsThatBreakARule) {
-  using Change = void (*)(v1::ExchangeDescriptor&);
-  const struct {
-    Change change;
-    const char* message;
-  } kCases[] = {
+TEST(ExchangeTest, RefusesAHashVersionThatIsUnsetOrUnknown) {
+  for (const uint32_t version : {0u, 2u, ~0u}) {
+    SCOPED_TRACE(version);
+    v1::ExchangeDescriptor message = ParseExchange(kSketch);
+    message.mutable_sketch()->set_hash_version(version);
+    EXPECT_THAT(
+        DecodeExchange(message, DealtLayout(), 0),
+        StatusIs(absl::StatusCode::kUnimplemented,
+                 absl::StrCat("`exchange.sketch.hash_version` = ", version, ", must be 1")));
+  }
+}
+
+struct Refusal {
+  void (*change)(v1::ExchangeDescriptor&);
+  const char* message;
+};
+
+void ExpectRefusals(const char* valid, const Layout& layout, absl::Span<const Refusal> refusals) {
+  ASSERT_THAT(DecodeExchange(ParseExchange(valid), layout, 0), IsOk());
+  for (const Refusal& refusal : refusals) {
+    SCOPED_TRACE(refusal.message);
+    v1::ExchangeDescriptor message = ParseExchange(valid);
+    refusal.change(message);
+    EXPECT_THAT(DecodeExchange(message, layout, 0),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(refusal.message)));
+  }
+}
+
+TEST(ExchangeTest, RefusesFieldsOfContiguousChunksThatBreakARule) {
+  constexpr Refusal kRefusals[] = {
       {[](v1::ExchangeDescriptor& m) { m.clear_divisor(); },
        "`exchange.divisor` = 0, must be DIVISOR_PARTICIPANTS or DIVISOR_ROSTER"},
       {[](v1::ExchangeDescriptor& m) { m.set_divisor(static_cast<v1::Divisor>(3)); },
@@ -167,14 +202,94 @@ TEST(ExchangeTest, RefusesFieldsThatBreakARule) {
          m.mutable_dense()->set_data_type(static_cast<v1::DataType>(4));
        },
        "`exchange.dense.data_type` = 4"},
+      {[](v1::ExchangeDescriptor& m) { m.mutable_sign_relay(); },
+       "`exchange.sign_relay.granularity` is unset"},
+      {[](v1::ExchangeDescriptor& m) {
+         m.mutable_sign_relay()->mutable_granularity()->set_block_elements(300);
+       },
+       "`exchange.sign_relay.granularity.block_elements` = 300, must be a multiple of 256"},
+      {[](v1::ExchangeDescriptor& m) { m.mutable_vote(); },
+       "`exchange.vote.result` = 0, must be VOTE_RESULT_DRAWN, VOTE_RESULT_MAJORITY or "
+       "VOTE_RESULT_COUNTS"},
+      {[](v1::ExchangeDescriptor& m) {
+         m.mutable_vote()->set_result(static_cast<v1::VoteResult>(4));
+       },
+       "`exchange.vote.result` = 4"},
+      {[](v1::ExchangeDescriptor& m) { m.mutable_sparse(); },
+       "`exchange.sparse.max_values` = 0, must be from 1 to 512, the chunk's elements"},
+      {[](v1::ExchangeDescriptor& m) { m.mutable_sparse()->set_max_values(513); },
+       "`exchange.sparse.max_values` = 513"},
   };
-  for (const auto& test_case : kCases) {
-    SCOPED_TRACE(test_case.message);
-    v1::ExchangeDescriptor message = ParseExchange(kSign);
-    test_case.change(message);
-    EXPECT_THAT(DecodeExchange(message, SmallLayout(), 0),
-                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(test_case.message)));
+  ExpectRefusals(kSign, ContiguousLayout(), kRefusals);
+}
+
+TEST(ExchangeTest, RefusesFieldsOfSketchesThatBreakARule) {
+  constexpr Refusal kRefusals[] = {
+      {[](v1::ExchangeDescriptor& m) { m.mutable_sketch()->set_rows(0); },
+       "`exchange.sketch.rows` = 0, must be odd and at most 15"},
+      {[](v1::ExchangeDescriptor& m) { m.mutable_sketch()->set_rows(4); },
+       "`exchange.sketch.rows` = 4"},
+      {[](v1::ExchangeDescriptor& m) { m.mutable_sketch()->set_rows(17); },
+       "`exchange.sketch.rows` = 17"},
+      {[](v1::ExchangeDescriptor& m) { m.mutable_sketch()->set_columns(0); },
+       "`exchange.sketch.columns` = 0, must be a multiple of 16 and make at most 65536 cells with "
+       "5 rows"},
+      {[](v1::ExchangeDescriptor& m) { m.mutable_sketch()->set_columns(24); },
+       "`exchange.sketch.columns` = 24"},
+      {[](v1::ExchangeDescriptor& m) { m.mutable_sketch()->set_columns(13'120); },
+       "`exchange.sketch.columns` = 13120"},
+      // In 32 bits 16 cells.
+      {[](v1::ExchangeDescriptor& m) { m.mutable_sketch()->set_columns(3'435'973'840); },
+       "`exchange.sketch.columns` = 3435973840"},
+      {[](v1::ExchangeDescriptor& m) { m.mutable_sketch()->set_num_candidates(0); },
+       "`exchange.sketch.num_candidates` = 0, must be from 1 to "},
+      {[](v1::ExchangeDescriptor& m) { m.mutable_sketch()->set_num_candidates(701); },
+       "`exchange.sketch.num_candidates` = 701"},
+      {[](v1::ExchangeDescriptor& m) { m.mutable_sketch()->clear_data_type(); },
+       "`exchange.sketch.data_type` = 0"},
+      {[](v1::ExchangeDescriptor& m) { m.clear_divisor(); }, "`exchange.divisor` = 0"},
+  };
+  ExpectRefusals(kSketch, DealtLayout(), kRefusals);
+}
+
+TEST(ExchangeTest, RefusesFieldsOfValuesThatBreakARule) {
+  constexpr Refusal kRefusals[] = {
+      {[](v1::ExchangeDescriptor& m) { m.mutable_values()->set_num_values(0); },
+       "`exchange.values.num_values` = 0, must be from 1 to "},
+      {[](v1::ExchangeDescriptor& m) { m.mutable_values()->set_num_values(701); },
+       "`exchange.values.num_values` = 701"},
+      {[](v1::ExchangeDescriptor& m) { m.mutable_values()->clear_data_type(); },
+       "`exchange.values.data_type` = 0"},
+  };
+  ExpectRefusals(kValues, DealtLayout(), kRefusals);
+}
+
+TEST(ExchangeTest, CountsGoUpToTheGroupsElements) {
+  const Layout layout = DealtLayout();
+  for (size_t c = 0; c < 2; ++c) {
+    const uint32_t num_elements = layout.chunks()[c].num_elements;
+    v1::ExchangeDescriptor message = ParseExchange(kSketch);
+    message.mutable_sketch()->set_num_candidates(num_elements);
+    EXPECT_THAT(DecodeExchange(message, layout, c), IsOk());
+    message.mutable_sketch()->set_num_candidates(num_elements + 1);
+    EXPECT_THAT(
+        DecodeExchange(message, layout, c),
+        StatusIs(absl::StatusCode::kInvalidArgument,
+                 HasSubstr(absl::StrCat("must be from 1 to ", num_elements, ", the chunk's"))));
   }
+}
+
+TEST(ExchangeTest, ASketchMayHaveAsManyCellsAsALargeGroupHasElements) {
+  const auto layout = Layout::Create({{"a", 70'016}}, 512, DealingOptions{.num_groups = 1});
+  ASSERT_THAT(layout, IsOk());
+  v1::ExchangeDescriptor message = ParseExchange(kSketch);
+  message.mutable_sketch()->set_rows(1);
+  message.mutable_sketch()->set_columns(70'016);
+  EXPECT_THAT(DecodeExchange(message, *layout, 0), IsOk());
+  message.mutable_sketch()->set_columns(70'032);
+  EXPECT_THAT(DecodeExchange(message, *layout, 0),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("make at most 70016 cells with 1 rows")));
 }
 
 TEST(ExchangeTest, RefusesABlockThatDoesNotDivideTheChunk) {
@@ -188,138 +303,92 @@ TEST(ExchangeTest, RefusesABlockThatDoesNotDivideTheChunk) {
                                  "the layout's chunk_elements (1024)")));
 }
 
-TEST(ExchangeTest, RefusesToCompressTheDensePart) {
-  EXPECT_THAT(DecodeExchange(ParseExchange(kSign), SmallLayout(), kDenseChunk),
-              StatusIs(absl::StatusCode::kInvalidArgument,
-                       HasSubstr("`exchange.kind` = sign(RMS, block 256), must be dense for chunk 2")));
+TEST(ExchangeTest, RefusesKindsThatDoNotFitTheChunk) {
+  const Layout contiguous = ContiguousLayout();
+  const Layout dealt = DealtLayout();
+  const std::string contiguous_kinds[] = {"sign", "sign_relay", "vote", "sparse"};
+  const std::string dealt_kinds[] = {"sketch", "values"};
+  const auto refusal = [](const std::string& kind, const Layout& layout, size_t chunk) {
+    return DecodeExchange(ParseExchange(kind + " {} divisor: DIVISOR_ROSTER"), layout, chunk);
+  };
+  for (const std::string& kind : contiguous_kinds) {
+    SCOPED_TRACE(kind);
+    EXPECT_THAT(refusal(kind, contiguous, kDenseChunk),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         absl::StrCat("`exchange.kind` = ", kind,
+                                      ", must be dense for chunk 2, which lies in the layout's "
+                                      "dense part")));
+    EXPECT_THAT(refusal(kind, dealt, 1),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         absl::StrCat("`exchange.kind` = ", kind,
+                                      ", must be dense, sketch or values for chunk 1, which is a "
+                                      "dealt group")));
+  }
+  for (const std::string& kind : dealt_kinds) {
+    SCOPED_TRACE(kind);
+    EXPECT_THAT(refusal(kind, dealt, kDenseChunk),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         HasSubstr(absl::StrCat("`exchange.kind` = ", kind,
+                                                ", must be dense for chunk 2"))));
+    EXPECT_THAT(refusal(kind, contiguous, 1),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         absl::StrCat("`exchange.kind` = ", kind,
+                                      ", must be dense, sign, sign_relay, vote or sparse for chunk "
+                                      "1, which is not a dealt group")));
+  }
+}
+
+TEST(ExchangeTest, OnlySketchesWithoutEstimatesHaveASecondHalfAndOnlyValuesAreOne) {
+  for (const Layout& layout : {ContiguousLayout(), DealtLayout()}) {
+    for (const Exchange& exchange : SampleExchanges(layout, 0)) {
+      SCOPED_TRACE(ExchangeName(exchange));
+      const auto* sketch = absl::get_if<SketchExchange>(&exchange.kind);
+      EXPECT_EQ(HasSecondHalf(exchange), sketch != nullptr && !sketch->with_estimates);
+      EXPECT_EQ(IsSecondHalf(exchange), absl::holds_alternative<ValuesExchange>(exchange.kind));
+    }
+  }
+}
+
+TEST(ExchangeTest, NamesSayWhatIsExchanged) {
+  const struct {
+    Exchange exchange;
+    const char* name;
+  } kCases[] = {
+      {{DenseExchange{DType::kFloat32}}, "dense(FLOAT32)"},
+      {{DenseExchange{DType::kBFloat16}, Divisor::kRoster}, "dense(BFLOAT16, over roster)"},
+      {{SignExchange{}}, "sign(RMS, block 4096)"},
+      {{SignExchange{ScaleRule::kMeanMagnitude, {ScaleGranularity::Unit::kTensor}, true},
+        Divisor::kRoster},
+       "sign(mean magnitude, per tensor, residual zeroed, over roster)"},
+      {{SignRelayExchange{{ScaleGranularity::Unit::kModel}}}, "sign_relay(whole model)"},
+      {{VoteExchange{VoteResult::kDrawn}}, "vote(drawn)"},
+      {{VoteExchange{VoteResult::kMajority}}, "vote(majority)"},
+      {{VoteExchange{VoteResult::kCounts}, Divisor::kRoster}, "vote(counts, over roster)"},
+      {{SketchExchange{0x1f, 5, 7808, DType::kBFloat16, 782}},
+       "sketch(5x7808 BFLOAT16, 782 candidates, seed 0x1f)"},
+      {{SketchExchange{0, 1, 16, DType::kFloat32, 3, /*with_estimates=*/true}},
+       "sketch(1x16 FLOAT32, 3 estimates, seed 0x0)"},
+      {{ValuesExchange{782, 0xabc, DType::kFloat32}}, "values(782 FLOAT32, of 0xabc)"},
+      {{SparseExchange{17}}, "sparse(at most 17)"},
+  };
+  for (const auto& test_case : kCases) {
+    EXPECT_EQ(ExchangeName(test_case.exchange), test_case.name);
+  }
 }
 
 TEST(ExchangeTest, NamesTellExchangesApart) {
-  EXPECT_EQ(ExchangeName({DenseExchange{DType::kFloat32}}), "dense(FLOAT32)");
-  EXPECT_EQ(ExchangeName({DenseExchange{DType::kBFloat16}, Divisor::kRoster}),
-            "dense(BFLOAT16, over roster)");
-  EXPECT_EQ(ExchangeName({SignExchange{}}), "sign(RMS, block 4096)");
-  EXPECT_EQ(ExchangeName({SignExchange{ScaleRule::kMeanMagnitude,
-                                       {ScaleGranularity::Unit::kTensor},
-                                       /*zero_residual=*/true},
-                          Divisor::kRoster}),
-            "sign(mean magnitude, per tensor, residual zeroed, over roster)");
   std::vector<std::string> names;
-  for (const Exchange& exchange : AllExchanges(SmallLayout())) {
+  // The dense ones of the second layout are those of the first.
+  for (const Exchange& exchange : SampleExchanges(ContiguousLayout(), 0)) {
+    names.push_back(ExchangeName(exchange));
+  }
+  for (const Exchange& exchange : SampleExchanges(DealtLayout(), 0)) {
+    if (absl::holds_alternative<DenseExchange>(exchange.kind)) continue;
     names.push_back(ExchangeName(exchange));
   }
   std::sort(names.begin(), names.end());
-  EXPECT_EQ(std::adjacent_find(names.begin(), names.end()), names.end());
-}
-
-TEST(ExchangeTest, PayloadBytesFollowTheCodecs) {
-  const Layout layout = SmallLayout();
-  EXPECT_EQ(ContributionSize({DenseExchange{DType::kFloat32}}, layout, 1).max_bytes, 4u * 88);
-  EXPECT_EQ(ContributionSize({DenseExchange{DType::kFloat16}}, layout, kDenseChunk).max_bytes,
-            2u * 10);
-  const auto sign = [](ScaleGranularity granularity) {
-    return Exchange{SignExchange{.granularity = granularity}};
-  };
-  EXPECT_EQ(ContributionSize(sign({ScaleGranularity::Unit::kBlock, 256}), layout, 0).max_bytes,
-            2u * 4 + 64);
-  EXPECT_EQ(ContributionSize(sign({ScaleGranularity::Unit::kTensor}), layout, 0).max_bytes,
-            2u * 4 + 64);
-  EXPECT_EQ(ContributionSize(sign({ScaleGranularity::Unit::kModel}), layout, 0).max_bytes, 4u + 64);
-  EXPECT_EQ(ContributionSize(sign({ScaleGranularity::Unit::kTensor}), layout, 1).max_bytes,
-            4u + 11);
-}
-
-TEST(ExchangeTest, BoundsOfPayloadsCountTheScalesOfTinyTensors) {
-  std::vector<Tensor> tensors;
-  for (int t = 0; t < 512; ++t) tensors.push_back({absl::StrCat(t), 1});
-  const absl::StatusOr<Layout> layout = Layout::Create(std::move(tensors), 512);
-  ASSERT_THAT(layout, IsOk());
-  EXPECT_GE(MaxContributionBytes(*layout, 0), 512u * 4 + 64);
-  EXPECT_GE(MaxResultBytes(*layout, 0, 100), kMaxRelayParticipants * (512u * 4 + 64));
-}
-
-TEST(ExchangeTest, NoPayloadIsLargerThanTheBounds) {
-  for (uint32_t seed = 0; seed < 200; ++seed) {
-    SCOPED_TRACE(absl::StrCat("seed ", seed));
-    std::mt19937 random(seed);
-    const auto below = [&random](uint32_t n) { return static_cast<uint32_t>(random() % n); };
-    // From tensors of one element to tensors of several chunks.
-    const uint32_t largest = 1u << below(12);
-    std::vector<Tensor> tensors;
-    const size_t count = 1 + below(300);
-    for (size_t t = 0; t < count; ++t) {
-      tensors.push_back({absl::StrCat(t), 1 + below(largest),
-                         below(4) == 0 ? Treatment::kDense : Treatment::kCompressed});
-    }
-    const absl::StatusOr<Layout> layout = Layout::Create(std::move(tensors), 256 * (1 + below(8)));
-    ASSERT_THAT(layout, IsOk());
-    for (size_t c = 0; c < layout->chunks().size(); ++c) {
-      uint64_t largest_bytes = 0;
-      for (const Exchange& exchange : AllExchanges(*layout)) {
-        if (!DecodeExchange(EncodeExchange(exchange), *layout, c).ok()) continue;
-        largest_bytes = std::max(largest_bytes, ContributionSize(exchange, *layout, c).max_bytes);
-      }
-      ASSERT_GE(MaxContributionBytes(*layout, c), largest_bytes) << "chunk " << c;
-    }
-  }
-}
-
-// A valid payload of zeros for every exchange.
-Buffer ZeroPayload(const Exchange& exchange, const Layout& layout, size_t chunk) {
-  Buffer payload(ContributionSize(exchange, layout, chunk).max_bytes);
-  std::fill(payload.bytes().begin(), payload.bytes().end(), uint8_t{0});
-  return payload;
-}
-
-TEST(ExchangeTest, ValidatesPayloadsOfTheirExactSizeOnly) {
-  const Layout layout = SmallLayout();
-  for (size_t c = 0; c < layout.chunks().size(); ++c) {
-    for (const Exchange& exchange : AllExchanges(layout)) {
-      if (!DecodeExchange(EncodeExchange(exchange), layout, c).ok()) continue;
-      SCOPED_TRACE(absl::StrCat(ExchangeName(exchange), ", chunk ", c));
-      const Buffer payload = ZeroPayload(exchange, layout, c);
-      EXPECT_THAT(ValidateContribution(exchange, layout, c, payload.bytes(), AnyBackend()), IsOk());
-      EXPECT_THAT(
-          ValidateContribution(exchange, layout, c, payload.bytes().subspan(0, payload.size() - 1),
-                               AnyBackend()),
-          StatusIs(absl::StatusCode::kInvalidArgument,
-                   HasSubstr(absl::StrCat("`payload` has ", payload.size() - 1, " bytes"))));
-      EXPECT_THAT(ValidateContribution(exchange, layout, c, {}, AnyBackend()),
-                  StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("`payload` has 0 bytes")));
-    }
-  }
-}
-
-TEST(ExchangeTest, AppliesTheRulesOfTheCodec) {
-  const Layout layout = SmallLayout();
-  const float nan = std::numeric_limits<float>::quiet_NaN();
-  for (const Exchange& exchange :
-       {Exchange{SignExchange{.granularity = {.unit = ScaleGranularity::Unit::kTensor}}},
-        Exchange{DenseExchange{DType::kFloat32}}}) {
-    SCOPED_TRACE(ExchangeName(exchange));
-    Buffer payload = ZeroPayload(exchange, layout, 0);
-    std::memcpy(payload.data() + sizeof(nan), &nan, sizeof(nan));
-    EXPECT_THAT(ValidateContribution(exchange, layout, 0, payload.bytes(), AnyBackend()),
-                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("[1]` = nan, must be")));
-  }
-}
-
-TEST(ExchangeTest, IgnoresTheSignsOfMaskedElements) {
-  const Layout layout = SmallLayout();
-  const Exchange exchange = {SignExchange{.granularity = {.unit = ScaleGranularity::Unit::kModel}}};
-  Buffer payload = ZeroPayload(exchange, layout, 0);
-  payload.bytes()[sizeof(float)] = 1 << 3;
-  EXPECT_THAT(ValidateContribution(exchange, layout, 0, payload.bytes(), AnyBackend()), IsOk());
-}
-
-TEST(ExchangeTest, RefusesDenseValuesThatAreNotFiniteAlsoWhereMasked) {
-  const Layout layout = SmallLayout();
-  const Exchange exchange = {DenseExchange{DType::kFloat32}};
-  Buffer payload = ZeroPayload(exchange, layout, kDenseChunk);
-  const float infinity = std::numeric_limits<float>::infinity();
-  std::memcpy(payload.data(), &infinity, sizeof(infinity));
-  EXPECT_THAT(ValidateContribution(exchange, layout, kDenseChunk, payload.bytes(), AnyBackend()),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("`payload[0]` = inf")));
+  const auto repeated = std::adjacent_find(names.begin(), names.end());
+  EXPECT_EQ(repeated, names.end()) << (repeated == names.end() ? "" : *repeated);
 }
 
 }  // namespace

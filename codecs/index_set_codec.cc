@@ -91,10 +91,11 @@ uint32_t IndexSetParameter(uint32_t num_elements, uint32_t count) {
 }
 
 size_t MaxIndexSetBytes(uint32_t num_elements, uint32_t max_count) {
-  // A set of n indices and parameter b takes n * (b + 1) bits and at most num_elements >> b zeros,
-  // which the choice of b keeps below 3 * n; and n * (b + 4) does not fall by more than n as n
-  // grows.
-  return (uint64_t{max_count} * (IndexSetParameter(num_elements, max_count) + 5) + 7) / 8;
+  // A set of n indices takes n * (b + 1) bits and at most num_elements >> b zeros, which are fewer
+  // than 3 * n, because n << (b + 1) is more than 11 / 16 of num_elements. Fewer indices do not
+  // take more: where b is larger by j, n is at most max_count / 2^(j - 1), and the zeros are fewer
+  // than 3 * max_count / 2^j.
+  return (uint64_t{max_count} * (IndexSetParameter(num_elements, max_count) + 4) + 7) / 8;
 }
 
 void AppendIndexSet(absl::Span<const uint32_t> indices, uint32_t num_elements,

@@ -1,6 +1,7 @@
 #include "codecs/layout_codec.h"
 
 #include "absl/strings/str_cat.h"
+#include "codecs/dealing.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
@@ -46,6 +47,40 @@ TEST(LayoutCodecTest, EncodesWhatItDecoded) {
   EXPECT_EQ(EncodeLayout(*layout).SerializeAsString(), message.SerializeAsString());
 }
 
+constexpr char kDealtLayout[] = R"(
+  tensors { name: "weight" num_elements: 1000 treatment: TREATMENT_COMPRESSED }
+  chunk_elements: 512
+  dealing { num_groups: 3 hash_version: 1 seed: 77 }
+)";
+
+TEST(LayoutCodecTest, DecodesEachFieldOfADealing) {
+  const absl::StatusOr<Layout> layout = DecodeLayout(ParseLayout(kDealtLayout));
+  ASSERT_THAT(layout, IsOk());
+  ASSERT_TRUE(layout->dealing().has_value());
+  EXPECT_EQ(layout->dealing()->options(), (DealingOptions{.num_groups = 3, .seed = 77}));
+}
+
+TEST(LayoutCodecTest, EncodesTheDealingThatItDecoded) {
+  const v1::Layout message = ParseLayout(kDealtLayout);
+  const absl::StatusOr<Layout> layout = DecodeLayout(message);
+  ASSERT_THAT(layout, IsOk());
+  EXPECT_EQ(EncodeLayout(*layout).SerializeAsString(), message.SerializeAsString());
+  const absl::StatusOr<Layout> contiguous = DecodeLayout(ParseLayout(kLayout));
+  ASSERT_THAT(contiguous, IsOk());
+  EXPECT_FALSE(EncodeLayout(*contiguous).has_dealing());
+}
+
+TEST(LayoutCodecTest, RefusesAHashVersionThatIsUnsetOrUnknown) {
+  for (const uint32_t version : {0u, 2u, ~0u}) {
+    SCOPED_TRACE(version);
+    v1::Layout message = ParseLayout(kDealtLayout);
+    message.mutable_dealing()->set_hash_version(version);
+    EXPECT_THAT(DecodeLayout(message),
+                StatusIs(absl::StatusCode::kUnimplemented,
+                         absl::StrCat("`dealing.hash_version` = ", version, ", must be 1")));
+  }
+}
+
 TEST(LayoutCodecTest, RefusesTreatmentsThatItDoesNotKnow) {
   for (const int treatment : {0, 3, -1}) {
     SCOPED_TRACE(treatment);
@@ -68,6 +103,11 @@ TEST(LayoutCodecTest, RefusesWhatNoLayoutMayBe) {
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("`tensors[0].masked[1].begin` = 5, must be past the end of the "
                                  "range before (5)")));
+  message = ParseLayout(kDealtLayout);
+  message.mutable_dealing()->clear_num_groups();
+  EXPECT_THAT(DecodeLayout(message),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("`dealing.num_groups` = 0, must be from 1 to 16")));
   message = ParseLayout(kLayout);
   message.clear_chunk_elements();
   EXPECT_THAT(DecodeLayout(message),

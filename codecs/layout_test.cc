@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "codecs/dealing.h"
 #include "codecs/limits.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -39,8 +40,9 @@ std::vector<Tensor> ManyTensors(size_t count, uint64_t num_elements) {
   return tensors;
 }
 
-Layout Valid(std::vector<Tensor> tensors, uint32_t chunk_elements) {
-  absl::StatusOr<Layout> layout = Layout::Create(std::move(tensors), chunk_elements);
+Layout Valid(std::vector<Tensor> tensors, uint32_t chunk_elements,
+             absl::optional<DealingOptions> dealing = absl::nullopt) {
+  absl::StatusOr<Layout> layout = Layout::Create(std::move(tensors), chunk_elements, dealing);
   EXPECT_THAT(layout, IsOk());
   return *std::move(layout);
 }
@@ -115,8 +117,64 @@ TEST(LayoutTest, AMaskCrossesChunksAndFollowsItsTensorIntoTheDensePart) {
   EXPECT_THAT(layout.live(2), ElementsAre(0xff, 0x00));
 }
 
-// Layouts of a few small tensors, with everything that can vary.
-Layout RandomLayout(std::mt19937& random) {
+TEST(LayoutTest, GroupsTakeThePlaceOfTheCompressedPartsChunks) {
+  const DealingOptions options = {.num_groups = 3, .seed = 5};
+  const Layout layout = Valid({Dense("d", 300), Compressed("c", 64 * 10 + 7)}, 256, options);
+  ASSERT_TRUE(layout.dealing().has_value());
+  EXPECT_EQ(layout.dealing()->options(), options);
+  ASSERT_THAT(layout.chunks(), SizeIs(5));
+  for (uint32_t group = 0; group < 3; ++group) {
+    EXPECT_TRUE(layout.chunks()[group].dealt);
+    EXPECT_FALSE(layout.chunks()[group].dense);
+    EXPECT_EQ(layout.chunks()[group].num_elements, layout.dealing()->num_elements(group));
+  }
+  EXPECT_THAT(layout.chunks().subspan(3),
+              ElementsAre(IsChunk(647, 256, true), IsChunk(903, 44, true)));
+  EXPECT_FALSE(layout.chunks()[3].dealt);
+}
+
+TEST(LayoutTest, ContiguousChunksAreNotDealt) {
+  const Layout layout = Valid({Compressed("c", 300)}, 256);
+  EXPECT_FALSE(layout.dealing().has_value());
+  EXPECT_FALSE(layout.chunks()[0].dealt);
+}
+
+TEST(LayoutTest, AGroupMayBeLargerThanChunkElements) {
+  const Layout layout = Valid({Compressed("c", 1000)}, 256, DealingOptions{.num_groups = 1});
+  ASSERT_THAT(layout.chunks(), SizeIs(1));
+  EXPECT_EQ(layout.chunks()[0].num_elements, 1000u);
+}
+
+TEST(LayoutTest, AMaskFollowsItsElementsIntoTheirGroups) {
+  const Layout layout =
+      Valid({Compressed("c", 64 * 9, {{10, 20}, {60, 200}}), Dense("d", 9, {{8, 9}})}, 256,
+            DealingOptions{.num_groups = 3});
+  size_t num_masked = 0;
+  for (uint32_t group = 0; group < 3; ++group) {
+    const absl::Span<const uint8_t> live = layout.live(group);
+    for (uint32_t i = 0; i < layout.chunks()[group].num_elements; ++i) {
+      const uint64_t element = layout.dealing()->ElementOf(group, i);
+      const bool masked = (element >= 10 && element < 20) || (element >= 60 && element < 200);
+      const bool lives = live.empty() || ((live[i / 8] >> (i % 8)) & 1) != 0;
+      EXPECT_EQ(lives, !masked) << "element " << element;
+      num_masked += !lives;
+    }
+  }
+  EXPECT_EQ(num_masked, 150u);
+  EXPECT_THAT(layout.live(3), ElementsAre(0xff, 0x00));
+}
+
+TEST(LayoutTest, GroupsWithoutMaskedElementsHaveNoBitmap) {
+  // The blocks of one stripe part.
+  const Layout layout =
+      Valid({Compressed("c", 64 * 4, {{64, 65}})}, 256, DealingOptions{.num_groups = 4});
+  size_t num_bitmaps = 0;
+  for (size_t group = 0; group < 4; ++group) num_bitmaps += !layout.live(group).empty();
+  EXPECT_EQ(num_bitmaps, 1u);
+}
+
+// Tensors, few and small, with everything that can vary.
+std::vector<Tensor> RandomTensors(std::mt19937& random) {
   const auto below = [&random](uint32_t n) { return static_cast<uint32_t>(random() % n); };
   std::vector<Tensor> tensors;
   const size_t count = 1 + below(12);
@@ -131,7 +189,23 @@ Layout RandomLayout(std::mt19937& random) {
     }
     tensors.push_back(std::move(tensor));
   }
-  return Valid(std::move(tensors), 256 * (1 + below(4)));
+  return tensors;
+}
+
+Layout RandomLayout(std::mt19937& random) {
+  std::vector<Tensor> tensors = RandomTensors(random);
+  return Valid(std::move(tensors), 256 * (1 + static_cast<uint32_t>(random() % 4)));
+}
+
+// For each element of the flat vector: does it live?
+std::vector<bool> LivesOf(const Layout& layout) {
+  std::vector<bool> lives(layout.num_elements(), true);
+  for (size_t t = 0; t < layout.tensors().size(); ++t) {
+    for (const ElementRange& range : layout.tensors()[t].masked) {
+      for (uint64_t i = range.begin; i < range.end; ++i) lives[layout.tensor_offset(t) + i] = false;
+    }
+  }
+  return lives;
 }
 
 TEST(LayoutTest, ChunksSegmentsAndMasksAgreeWithElementwiseDefinitions) {
@@ -141,15 +215,8 @@ TEST(LayoutTest, ChunksSegmentsAndMasksAgreeWithElementwiseDefinitions) {
     const Layout layout = RandomLayout(random);
     // For each element of the flat vector: does its tensor begin there, and does it live?
     std::vector<bool> begins(layout.num_elements());
-    std::vector<bool> lives(layout.num_elements(), true);
-    for (size_t t = 0; t < layout.tensors().size(); ++t) {
-      begins[layout.tensor_offset(t)] = true;
-      for (const ElementRange& range : layout.tensors()[t].masked) {
-        for (uint64_t i = range.begin; i < range.end; ++i) {
-          lives[layout.tensor_offset(t) + i] = false;
-        }
-      }
-    }
+    for (size_t t = 0; t < layout.tensors().size(); ++t) begins[layout.tensor_offset(t)] = true;
+    const std::vector<bool> lives = LivesOf(layout);
     uint64_t offset = 0;
     for (size_t c = 0; c < layout.chunks().size(); ++c) {
       SCOPED_TRACE(absl::StrCat("chunk ", c));
@@ -175,6 +242,49 @@ TEST(LayoutTest, ChunksSegmentsAndMasksAgreeWithElementwiseDefinitions) {
       EXPECT_EQ(layout.NumSegments(c, kPerBlock256), block_ends.size());
       EXPECT_EQ(layout.NumSegments(c, kWholeModel), 1u);
       EXPECT_EQ(layout.live(c), absl::MakeConstSpan(live));
+      offset += chunk.num_elements;
+    }
+    EXPECT_EQ(offset, layout.num_elements());
+  }
+}
+
+TEST(LayoutTest, GroupsHoldEveryCompressedElementOnceAndItsMask) {
+  for (uint32_t seed = 0; seed < 300; ++seed) {
+    SCOPED_TRACE(absl::StrCat("seed ", seed));
+    std::mt19937 random(seed);
+    std::vector<Tensor> tensors = RandomTensors(random);
+    tensors.push_back(Compressed("at least one", 1));
+    uint64_t num_compressed = 0;
+    for (const Tensor& tensor : tensors) {
+      if (tensor.treatment == Treatment::kCompressed) num_compressed += tensor.num_elements;
+    }
+    const auto num_blocks = static_cast<uint32_t>((num_compressed + 63) / 64);
+    const DealingOptions options = {1 + static_cast<uint32_t>(random() % num_blocks), seed};
+    const Layout layout = Valid(std::move(tensors), 512, options);
+    const std::vector<bool> lives = LivesOf(layout);
+    std::vector<bool> seen(num_compressed);
+    for (uint32_t group = 0; group < options.num_groups; ++group) {
+      SCOPED_TRACE(absl::StrCat("group ", group, " of ", options.num_groups));
+      const uint32_t num_elements = layout.chunks()[group].num_elements;
+      std::vector<uint8_t> live((num_elements + 7) / 8);
+      bool masked = false;
+      for (uint32_t i = 0; i < num_elements; ++i) {
+        const uint64_t element = layout.dealing()->ElementOf(group, i);
+        ASSERT_LT(element, num_compressed);
+        ASSERT_FALSE(seen[element]);
+        seen[element] = true;
+        if (lives[element]) live[i / 8] |= static_cast<uint8_t>(1 << (i % 8));
+        masked |= !lives[element];
+      }
+      if (!masked) live.clear();
+      ASSERT_EQ(layout.live(group), absl::MakeConstSpan(live));
+    }
+    EXPECT_THAT(seen, testing::Each(true));
+    // The dense part is cut as ever.
+    uint64_t offset = num_compressed;
+    for (const Layout::Chunk& chunk : layout.chunks().subspan(options.num_groups)) {
+      EXPECT_EQ(chunk.offset, offset);
+      EXPECT_TRUE(chunk.dense && !chunk.dealt);
       offset += chunk.num_elements;
     }
     EXPECT_EQ(offset, layout.num_elements());
@@ -267,6 +377,63 @@ TEST(LayoutTest, RefusesWhatBreaksARule) {
     SCOPED_TRACE(test_case.message);
     EXPECT_THAT(Layout::Create(test_case.tensors, test_case.chunk_elements),
                 StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(test_case.message)));
+  }
+}
+
+TEST(LayoutTest, AcceptsGroupsThatAreJustAllowed) {
+  constexpr uint64_t kLargest = kMaxChunkElements;
+  const struct {
+    const char* name;
+    uint64_t num_elements;
+    uint32_t num_groups;
+  } kCases[] = {
+      {"one block", 1, 1},
+      {"a group for each block", 64 * 5 + 1, 6},
+      {"largest groups", 2 * kLargest, 2},
+      {"largest group and a small one", kLargest + 1, 2},
+      {"most groups", 64 * kMaxChunks, kMaxChunks},
+  };
+  for (const auto& test_case : kCases) {
+    SCOPED_TRACE(test_case.name);
+    const auto layout = Layout::Create({Compressed("a", test_case.num_elements)}, 256,
+                                       DealingOptions{.num_groups = test_case.num_groups});
+    ASSERT_THAT(layout, IsOk());
+    for (const Layout::Chunk& chunk : layout->chunks()) {
+      ASSERT_GE(chunk.num_elements, 1u);
+      ASSERT_LE(chunk.num_elements, kLargest);
+    }
+  }
+}
+
+TEST(LayoutTest, RefusesGroupsThatBreakARule) {
+  constexpr uint64_t kLargest = kMaxChunkElements;
+  const struct {
+    std::vector<Tensor> tensors;
+    uint32_t num_groups;
+    const char* message;
+  } kCases[] = {
+      {{Compressed("a", 641)},
+       0,
+       "`dealing.num_groups` = 0, must be from 1 to 11 for 641 compressed elements in blocks of "
+       "64"},
+      {{Compressed("a", 641)}, 12, "`dealing.num_groups` = 12, must be from 1 to 11"},
+      {{Compressed("a", 641)}, ~0u, "`dealing.num_groups` = 4294967295"},
+      {{Compressed("a", kLargest + 1)}, 1, "`dealing.num_groups` = 1, must be from 2 to 262145"},
+      {{Compressed("a", 4 * kLargest + 1)}, 4, "`dealing.num_groups` = 4, must be from 5 to "},
+      {{Compressed("a", 65 * kMaxChunks)},
+       kMaxChunks + 1,
+       "`dealing.num_groups` = 1048577, must be from 5 to 1048576"},
+      {{Compressed("a", 64 * kMaxChunks), Dense("b", 1)}, kMaxChunks, "make 1048577 chunks"},
+      {{Dense("b", 1)}, 1, "`dealing.num_groups` = 1"},
+      {{Compressed("a", 64 * kMaxChunks * 9, {{0, 64 * kMaxChunks * 9}})},
+       kMaxChunks,
+       "`tensors[0].masked` brings the bitmaps of masked chunks to 67108896 bytes"},
+  };
+  for (const auto& test_case : kCases) {
+    SCOPED_TRACE(test_case.message);
+    EXPECT_THAT(
+        Layout::Create(test_case.tensors, 256, DealingOptions{.num_groups = test_case.num_groups}),
+        StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(test_case.message)));
   }
 }
 

@@ -21,7 +21,7 @@ absl::Status Run(int argc, char** argv) {
       ReadTrainerFlags(argc, argv,
                        "Trains a small perceptron over characters as one worker of several.\n\n"
                        "  mlp_trainer --rank=0 --workers=1 --aggregators=agg-0=127.0.0.1:7070",
-                       {.learning_rate = 3e-3,
+                       {.learning_rate_scale = 3,
                         .epsilon = 1e-8,
                         .batch = 32,
                         .chunk_elements = model.chunk_elements}));

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <functional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -10,12 +9,11 @@
 #include "absl/strings/string_view.h"
 #include "base/byte_size.h"
 #include "base/status_macros.h"
+#include "examples/method_presets.h"
 
 namespace tally {
 namespace {
 
-constexpr absl::string_view kYardstick = "dense_adam";
-constexpr double kAllowedLossRatio = 1.05;
 constexpr double kDenseBitsBothWays = 64;
 constexpr size_t kCurvePieces = 20;
 
@@ -95,6 +93,21 @@ std::vector<LossPoint> Smooth(absl::Span<const LossPoint> curve) {
   return smooth;
 }
 
+// The run of this one's uncompressed twin, if it is among them and is not itself.
+const RunSummary* TwinOf(const RunSummary& run, absl::Span<const RunSummary> runs) {
+  const absl::string_view twin = PresetOf(run.optimizer).twin;
+  if (twin == run.optimizer) return nullptr;
+  for (const RunSummary& candidate : runs) {
+    if (candidate.optimizer == twin) return &candidate;
+  }
+  return nullptr;
+}
+
+// How far the run's final validation loss is above its twin's, as a share of that.
+double GapOf(const RunSummary& run, const RunSummary& twin) {
+  return run.final_validation_loss / twin.final_validation_loss - 1.0;
+}
+
 void AppendBlock(const std::string& title, absl::Span<const LossPoint> curve, std::string* out) {
   absl::StrAppend(out, "\"", title, "\"\n");
   for (const LossPoint& point : curve) {
@@ -140,17 +153,15 @@ absl::StatusOr<RunSummary> SummarizeRun(absl::Span<const TrainingReport> reports
 }
 
 absl::Status CompareLosses(absl::Span<const RunSummary> runs) {
-  const auto yardstick = std::find_if(
-      runs.begin(), runs.end(), [](const RunSummary& run) { return run.optimizer == kYardstick; });
-  if (yardstick == runs.end()) return absl::OkStatus();
   for (const RunSummary& run : runs) {
-    const double ratio = run.final_validation_loss / yardstick->final_validation_loss;
-    if (ratio <= kAllowedLossRatio) continue;
+    const absl::optional<double> allowed = PresetOf(run.optimizer).allowed_gap;
+    const RunSummary* twin = TwinOf(run, runs);
+    if (twin == nullptr || !allowed.has_value() || GapOf(run, *twin) <= *allowed) continue;
     return absl::FailedPreconditionError(absl::StrFormat(
-        "the final validation loss of %s, %.4f, is %.1f %% above that of %s, %.4f; at most 5 %% "
+        "the final validation loss of %s, %.4f, is %.1f %% above that of %s, %.4f; at most %.0f %% "
         "are allowed",
-        run.optimizer, run.final_validation_loss, 100 * (ratio - 1), kYardstick,
-        yardstick->final_validation_loss));
+        run.optimizer, run.final_validation_loss, 100 * GapOf(run, *twin), twin->optimizer,
+        twin->final_validation_loss, 100 * *allowed));
   }
   return absl::OkStatus();
 }
@@ -185,39 +196,36 @@ std::string FormatSummary(absl::Span<const RunSummary> runs) {
 }
 
 std::string FormatTable(absl::Span<const RunSummary> runs) {
-  std::string table;
-  const auto add_row = [&](absl::string_view title,
-                           const std::function<std::string(const RunSummary&)>& cell) {
-    absl::StrAppendFormat(&table, "%-41s", title);
-    for (const RunSummary& run : runs) absl::StrAppendFormat(&table, "%18s", cell(run));
+  if (runs.empty()) return "";
+  std::string table = absl::StrFormat(
+      "%d parameters, %d rounds, %d workers, %d aggregators; validation loss at the start %.4f\n\n",
+      runs[0].parameters, runs[0].rounds, runs[0].workers, runs[0].aggregators,
+      runs[0].initial_validation_loss);
+  const auto add_row = [&table](const std::vector<std::string>& cells) {
+    absl::StrAppendFormat(&table, "%-17s", cells[0]);
+    for (size_t i = 1; i < cells.size(); ++i) absl::StrAppendFormat(&table, "%11s", cells[i]);
     table += "\n";
   };
-  const auto bytes = [](double value) { return FormatByteSize(static_cast<uint64_t>(value)); };
-  add_row("", [](const RunSummary& run) { return run.optimizer; });
-  add_row("parameters", [](const RunSummary& run) { return absl::StrCat(run.parameters); });
-  add_row("rounds", [](const RunSummary& run) { return absl::StrCat(run.rounds); });
-  add_row("validation loss at the start", [](const RunSummary& run) {
-    return absl::StrFormat("%.4f", run.initial_validation_loss);
-  });
-  add_row("validation loss at the end",
-          [](const RunSummary& run) { return absl::StrFormat("%.4f", run.final_validation_loss); });
-  add_row("bytes up, per worker and round",
-          [&](const RunSummary& run) { return bytes(run.bytes_up_per_round); });
-  add_row("bytes down, per worker and round",
-          [&](const RunSummary& run) { return bytes(run.bytes_down_per_round); });
-  add_row("bits per parameter up (compressed phase)",
-          [](const RunSummary& run) { return absl::StrFormat("%.3f", run.bits_per_parameter_up); });
-  add_row("bits per parameter down", [](const RunSummary& run) {
-    return absl::StrFormat("%.3f", run.bits_per_parameter_down);
-  });
-  add_row("reduction against fp32 (64 bits)", [](const RunSummary& run) -> std::string {
+  add_row({"", "validation", "against", "bits/param", "bits/param", "reduction", "bytes up",
+           "bytes down", "rounds"});
+  add_row({"method", "loss", "its twin", "up", "down", "to fp32", "per round", "per round",
+           "per second"});
+  for (const RunSummary& run : runs) {
+    const RunSummary* twin = TwinOf(run, runs);
     const double bits = run.bits_per_parameter_up + run.bits_per_parameter_down;
-    return bits > 0 ? absl::StrFormat("%.1f x", kDenseBitsBothWays / bits) : "-";
-  });
-  add_row("rounds per second",
-          [](const RunSummary& run) { return absl::StrFormat("%.2f", run.rounds_per_second); });
-  add_row("digest of the parameters",
-          [](const RunSummary& run) { return FormatDigest(run.parameters_digest); });
+    const auto bytes = [](double value) { return FormatByteSize(static_cast<uint64_t>(value)); };
+    add_row({run.optimizer, absl::StrFormat("%.4f", run.final_validation_loss),
+             twin != nullptr ? absl::StrFormat("%+.1f %%", 100 * GapOf(run, *twin)) : "-",
+             absl::StrFormat("%.3f", run.bits_per_parameter_up),
+             absl::StrFormat("%.3f", run.bits_per_parameter_down),
+             bits > 0 ? absl::StrFormat("%.1f x", kDenseBitsBothWays / bits) : "-",
+             bytes(run.bytes_up_per_round), bytes(run.bytes_down_per_round),
+             absl::StrFormat("%.2f", run.rounds_per_second)});
+  }
+  table += "\nDigests of the final parameters, equal on all workers:\n";
+  for (const RunSummary& run : runs) {
+    absl::StrAppendFormat(&table, "%-17s %s\n", run.optimizer, FormatDigest(run.parameters_digest));
+  }
   return table;
 }
 

@@ -43,14 +43,15 @@ struct RunSummary {
 // digests.
 absl::StatusOr<RunSummary> SummarizeRun(absl::Span<const TrainingReport> reports);
 
-// Returns FAILED_PRECONDITION, with both losses, if a run's final validation loss is more than 5 %
-// above that of dense_adam, provided that is among the runs.
+// Returns FAILED_PRECONDITION, with both losses, if a run's final validation loss is further above
+// that of its uncompressed twin than its preset allows (method_presets.h), provided the twin is
+// among the runs.
 absl::Status CompareLosses(absl::Span<const RunSummary> runs);
 
 // {"runs": [...]}, without the curves.
 std::string FormatSummary(absl::Span<const RunSummary> runs);
 
-// A table for people, one column per run. The reduction is against fp32 both ways, 64 bits.
+// A table for people, one row per run. The reduction is against fp32 both ways, 64 bits.
 std::string FormatTable(absl::Span<const RunSummary> runs);
 
 // For gnuplot: per run one block of training losses, averaged over twentieths of the run so that

@@ -99,6 +99,14 @@ TEST(SummarizeRunTest, RefusesReportsThatAreNotOfOneRun) {
   }
 }
 
+TEST(CompareLossesTest, JudgesEachAgainstItsOwnTwin) {
+  const RunSummary dense = RunWithLoss("dense_adam", 2.0);
+  // What no preset judges is shown, not refused.
+  EXPECT_THAT(CompareLosses({dense, RunWithLoss("birder", 9)}), IsOk());
+  EXPECT_THAT(CompareLosses({RunWithLoss("dense_amsgrad", 1), RunWithLoss("onebit_adam", 9)}),
+              IsOk());
+}
+
 TEST(CompareLossesTest, AllowsFivePercent) {
   const RunSummary dense = RunWithLoss("dense_adam", 2.0);
   EXPECT_THAT(CompareLosses({dense, RunWithLoss("onebit_adam", 2.09)}), IsOk());
@@ -131,8 +139,10 @@ TEST(FormatTableTest, ShowsEveryRunAndTheReduction) {
   const std::vector<TrainingReport> reports = {ReportOf(0), ReportOf(1)};
   const RunSummary run = *SummarizeRun(reports);
   // 64 bits against 1 + 2.
-  EXPECT_THAT(FormatTable({run, run}), AllOf(HasSubstr("onebit_adam       onebit_adam"),
-                                             HasSubstr("21.3 x"), HasSubstr("0000000000000abc")));
+  EXPECT_THAT(FormatTable({run, RunWithLoss("dense_adam", 2.0)}),
+              AllOf(HasSubstr("\nonebit_adam           2.5000    +25.0 %      1.000      2.000"),
+                    HasSubstr("\ndense_adam            2.0000          -"), HasSubstr("21.3 x"),
+                    HasSubstr("onebit_adam       0000000000000abc")));
 }
 
 TEST(FormatCurvesTest, OneBlockPerCurve) {

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "client/optimizers/create_optimizer.h"
+#include "examples/method_presets.h"
 #include "kernels/dtype.h"
 
 ABSL_FLAG(std::string, job, "example", "The training job's name; equal on all workers.");
@@ -30,7 +31,9 @@ ABSL_FLAG(absl::optional<uint64_t>, warmup_rounds, absl::nullopt,
           "decides.");
 ABSL_FLAG(double, beta1, 0.9, "Of the first moment, for methods of Adam's family.");
 ABSL_FLAG(double, beta2, 0.999, "Of the second moment, for methods of Adam's family.");
-ABSL_FLAG(double, momentum, 0.9, "Of dense_sgd, sign_sgd, topk_sgd, sketched_sgd; birder's beta.");
+ABSL_FLAG(absl::optional<double>, momentum, absl::nullopt,
+          "Of dense_sgd, sign_sgd, topk_sgd, sketched_sgd; birder's beta; if empty, what suits the "
+          "method.");
 ABSL_FLAG(double, weight_decay, 0, "Decoupled weight decay.");
 ABSL_FLAG(std::string, dense_type, "float32",
           "Number format of dense exchanges: float32, float16 or bfloat16.");
@@ -48,7 +51,7 @@ ABSL_FLAG(std::string, sketch_table_type, "bfloat16", "Number format of sketches
 ABSL_FLAG(std::string, sketch_values_type, "bfloat16",
           "Number format of the second half's values.");
 ABSL_FLAG(absl::optional<double>, learning_rate, absl::nullopt,
-          "Learning rate; if empty, what suits the model.");
+          "Learning rate; if empty, what suits the method and the example models.");
 ABSL_FLAG(double, final_learning_rate_share, 1,
           "Share of the learning rate that is left at the last step; it falls in a straight line.");
 ABSL_FLAG(absl::optional<double>, epsilon, absl::nullopt,
@@ -87,7 +90,8 @@ absl::StatusOr<OptimizerOptions> ReadMethodFlags() {
   method.adam.beta1 = static_cast<float>(absl::GetFlag(FLAGS_beta1));
   method.adam.beta2 = static_cast<float>(absl::GetFlag(FLAGS_beta2));
   method.adam.weight_decay = static_cast<float>(absl::GetFlag(FLAGS_weight_decay));
-  method.momentum = static_cast<float>(absl::GetFlag(FLAGS_momentum));
+  const MethodPreset preset = PresetOf(absl::GetFlag(FLAGS_optimizer));
+  method.momentum = static_cast<float>(absl::GetFlag(FLAGS_momentum).value_or(preset.momentum));
   TALLY_ASSIGN_OR_RETURN(method.dtype, ParseDType("dense_type", absl::GetFlag(FLAGS_dense_type)));
   method.warmup_rounds = absl::GetFlag(FLAGS_warmup_rounds);
   method.vote_counts = absl::GetFlag(FLAGS_vote_counts);
@@ -138,7 +142,9 @@ absl::StatusOr<TrainerOptions> ReadTrainerFlags(int argc, char** argv, absl::str
   TALLY_ASSIGN_OR_RETURN(options.method, ReadMethodFlags());
   options.sketch_share = absl::GetFlag(FLAGS_sketch_share);
   options.sketch_columns_share = absl::GetFlag(FLAGS_sketch_columns_share);
-  options.learning_rate = absl::GetFlag(FLAGS_learning_rate).value_or(defaults.learning_rate);
+  options.learning_rate =
+      absl::GetFlag(FLAGS_learning_rate)
+          .value_or(PresetOf(options.optimizer).learning_rate * defaults.learning_rate_scale);
   options.final_learning_rate_share = absl::GetFlag(FLAGS_final_learning_rate_share);
   options.epsilon = absl::GetFlag(FLAGS_epsilon).value_or(defaults.epsilon);
   options.batch = absl::GetFlag(FLAGS_batch).value_or(defaults.batch);

@@ -12,7 +12,8 @@ namespace tally {
 
 // What a trainer takes where its command line says nothing: what suits its model.
 struct TrainerDefaults {
-  double learning_rate = 0;
+  // Times the learning rate that suits the method.
+  double learning_rate_scale = 1;
   double epsilon = 0;
   uint32_t batch = 0;
   uint32_t chunk_elements = 0;

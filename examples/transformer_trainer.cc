@@ -26,10 +26,7 @@ absl::Status Run(int argc, char** argv) {
           argc, argv,
           "Trains a transformer over characters as one worker of several.\n\n"
           "  transformer_trainer --rank=0 --workers=1 --aggregators=agg-0=127.0.0.1:7070",
-          {.learning_rate = 1e-3,
-           .epsilon = 1e-5,
-           .batch = 3,
-           .chunk_elements = model.chunk_elements}));
+          {.epsilon = 1e-5, .batch = 3, .chunk_elements = model.chunk_elements}));
   model.chunk_elements = options.chunk_elements;
   model.seed = options.seed;
   return RunTrainer(options, model.context + 1, [&](size_t vocabulary_size) {

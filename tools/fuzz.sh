@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-targets=(layout exchange sign_payload dense_payload slices roster)
+targets=(layout exchange sign_payload dense_payload index_set sparse_payload vote_payload slices roster)
 
 seconds=${1:-}
 if ! [[ ${seconds} =~ ^[0-9]+$ ]] || ((seconds < ${#targets[@]})); then

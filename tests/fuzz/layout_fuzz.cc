@@ -4,9 +4,11 @@
 #include <vector>
 
 #include "base/check.h"
+#include "codecs/dealing.h"
 #include "codecs/exchange.h"
 #include "codecs/layout.h"
 #include "codecs/layout_codec.h"
+#include "codecs/limits.h"
 #include "google/protobuf/stubs/logging.h"
 #include "kernels/sign_block.h"
 #include "proto/tally/v1/layout.pb.h"
@@ -15,11 +17,8 @@
 namespace tally {
 namespace {
 
-void CheckChunk(const Layout& layout, size_t chunk) {
+void CheckSegments(const Layout& layout, size_t chunk) {
   const uint32_t num_elements = layout.chunks()[chunk].num_elements;
-  TALLY_CHECK(num_elements >= 1 && num_elements <= layout.chunk_elements(), "chunk size");
-  const size_t live_bytes = layout.live(chunk).size();
-  TALLY_CHECK(live_bytes == 0 || live_bytes == BitmapBytes(num_elements), "bitmap size");
   for (const ScaleGranularity& granularity : {ScaleGranularity{ScaleGranularity::Unit::kBlock, 256},
                                               ScaleGranularity{ScaleGranularity::Unit::kTensor},
                                               ScaleGranularity{ScaleGranularity::Unit::kModel}}) {
@@ -28,10 +27,42 @@ void CheckChunk(const Layout& layout, size_t chunk) {
     TALLY_CHECK(ends.front() > 0 && ends.back() == num_elements, "first and last segment");
     TALLY_CHECK(std::adjacent_find(ends.begin(), ends.end(), std::greater_equal<>()) == ends.end(),
                 "segments must increase");
-    TALLY_CHECK(ContributionSize({SignExchange{.granularity = granularity}}, layout, chunk).max_bytes <=
-                        MaxContributionBytes(layout, chunk) ||
-                    layout.chunks()[chunk].dense,
-                "bound on payloads");
+    if (layout.chunks()[chunk].dense) continue;
+    const Exchange sign = {SignExchange{.granularity = granularity}};
+    TALLY_CHECK(
+        ContributionSize(sign, layout, chunk).max_bytes <= MaxContributionBytes(layout, chunk),
+        "bound on contributions");
+    const Exchange relay = {SignRelayExchange{granularity}};
+    TALLY_CHECK(ResultSize(relay, layout, chunk, 5).max_bytes <= MaxResultBytes(layout, chunk, 5),
+                "bound on results");
+  }
+}
+
+// The ends of a group lie where the dealing says, and nowhere else.
+void CheckGroup(const Layout& layout, uint32_t group) {
+  const Dealing& dealing = *layout.dealing();
+  const uint32_t num_elements = layout.chunks()[group].num_elements;
+  TALLY_CHECK(num_elements == dealing.num_elements(group), "group size");
+  for (const uint32_t element : {0u, num_elements - 1}) {
+    const uint64_t index = dealing.ElementOf(group, element);
+    TALLY_CHECK(index < layout.num_compressed(), "dealt element");
+    const Dealing::Position position = dealing.PositionOf(index / kDealtBlockElements);
+    TALLY_CHECK(position.group == group && position.block == element / kDealtBlockElements,
+                "dealt block");
+  }
+}
+
+void CheckChunk(const Layout& layout, size_t chunk) {
+  const Layout::Chunk& place = layout.chunks()[chunk];
+  const uint32_t max_elements = place.dealt ? kMaxChunkElements : layout.chunk_elements();
+  TALLY_CHECK(place.num_elements >= 1 && place.num_elements <= max_elements, "chunk size");
+  const size_t live_bytes = layout.live(chunk).size();
+  TALLY_CHECK(live_bytes == 0 || live_bytes == BitmapBytes(place.num_elements), "bitmap size");
+  TALLY_CHECK(place.dealt == (layout.dealing().has_value() && !place.dense), "dealt");
+  if (place.dealt) {
+    CheckGroup(layout, static_cast<uint32_t>(chunk));
+  } else {
+    CheckSegments(layout, chunk);
   }
 }
 
@@ -52,7 +83,11 @@ std::vector<std::string> SeedInputs() {
       tensor.mutable_masked(1)->set_end(num_elements);
     }
   }
-  return {message.SerializeAsString()};
+  const std::string contiguous = message.SerializeAsString();
+  message.mutable_dealing()->set_num_groups(7);
+  message.mutable_dealing()->set_hash_version(kDealingHashVersion);
+  message.mutable_dealing()->set_seed(3);
+  return {contiguous, message.SerializeAsString()};
 }
 
 }  // namespace tally
@@ -70,6 +105,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   TALLY_CHECK(again.ok() && again->tensors() == layout->tensors() &&
                   again->chunk_elements() == layout->chunk_elements(),
               "round trip");
+  TALLY_CHECK(again->dealing().has_value() == layout->dealing().has_value() &&
+                  (!layout->dealing().has_value() ||
+                   again->dealing()->options() == layout->dealing()->options()),
+              "round trip of the dealing");
   // The ends of both parts are the interesting places; there may be a million chunks between.
   const size_t num_chunks = layout->chunks().size();
   for (size_t c = 0; c < std::min<size_t>(num_chunks, 8); ++c) {

@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "proto/tally/v1/aggregation.pb.h"
 #include "proto/tally/v1/exchange.pb.h"
+#include "proto/tally/v1/layout.pb.h"
 #include "tests/golden/golden_file.h"
 
 namespace tally {
@@ -61,7 +62,29 @@ INSTANTIATE_TEST_SUITE_P(
                     GoldenMessage{"result", &v1::ServerMessage::default_instance(), "header"},
                     GoldenMessage{"result_slice", &v1::ServerMessage::default_instance()},
                     GoldenMessage{"exchange_block", &v1::ExchangeDescriptor::default_instance()},
-                    GoldenMessage{"exchange_model", &v1::ExchangeDescriptor::default_instance()}),
+                    GoldenMessage{"exchange_model", &v1::ExchangeDescriptor::default_instance()},
+                    GoldenMessage{"dealt_layout", &v1::Layout::default_instance()}),
+    [](const testing::TestParamInfo<GoldenMessage>& message) { return message.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, GoldenMessageTest,
+    testing::Values(
+        GoldenMessage{"sign_relay_contribution", &v1::ClientMessage::default_instance()},
+        GoldenMessage{"sign_relay_header", &v1::ResultHeader::default_instance()},
+        GoldenMessage{"sign_relay_result", &v1::ServerMessage::default_instance(),
+                      "sign_relay_header"},
+        GoldenMessage{"vote_contribution", &v1::ClientMessage::default_instance()},
+        GoldenMessage{"vote_header", &v1::ResultHeader::default_instance()},
+        GoldenMessage{"vote_result", &v1::ServerMessage::default_instance(), "vote_header"},
+        GoldenMessage{"sparse_contribution", &v1::ClientMessage::default_instance()},
+        GoldenMessage{"sparse_header", &v1::ResultHeader::default_instance()},
+        GoldenMessage{"sparse_result", &v1::ServerMessage::default_instance(), "sparse_header"},
+        GoldenMessage{"sketch_contribution", &v1::ClientMessage::default_instance()},
+        GoldenMessage{"sketch_header", &v1::ResultHeader::default_instance()},
+        GoldenMessage{"sketch_result", &v1::ServerMessage::default_instance(), "sketch_header"},
+        GoldenMessage{"values_contribution", &v1::ClientMessage::default_instance()},
+        GoldenMessage{"values_header", &v1::ResultHeader::default_instance()},
+        GoldenMessage{"values_result", &v1::ServerMessage::default_instance(), "values_header"}),
     [](const testing::TestParamInfo<GoldenMessage>& message) { return message.param.name; });
 
 }  // namespace

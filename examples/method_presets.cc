@@ -1,0 +1,28 @@
+#include "examples/method_presets.h"
+
+namespace tally {
+namespace {
+
+constexpr MethodPreset kPresets[] = {
+    {.method = "dense_adam", .twin = "dense_adam"},
+    {.method = "dense_amsgrad", .twin = "dense_amsgrad"},
+    {.method = "dense_sgd", .twin = "dense_sgd", .learning_rate = 0.3},
+    {.method = "onebit_adam", .twin = "dense_adam", .allowed_gap = 0.05},
+    {.method = "birder", .twin = "dense_adam", .learning_rate = 1e-3, .momentum = 0.95},
+    {.method = "cd_adam", .twin = "dense_amsgrad", .learning_rate = 1e-3},
+    {.method = "sketched_amsgrad", .twin = "dense_amsgrad", .learning_rate = 1e-3},
+    {.method = "sketched_sgd", .twin = "dense_sgd", .learning_rate = 0.3},
+    {.method = "sign_sgd", .twin = "dense_sgd", .learning_rate = 1e-3, .momentum = 0.95},
+    {.method = "topk_sgd", .twin = "dense_sgd", .learning_rate = 0.3},
+};
+
+}  // namespace
+
+MethodPreset PresetOf(absl::string_view method) {
+  for (const MethodPreset& preset : kPresets) {
+    if (preset.method == method) return preset;
+  }
+  return {.method = method, .twin = "dense_adam"};
+}
+
+}  // namespace tally

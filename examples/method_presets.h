@@ -1,0 +1,26 @@
+// What suits each method on the example models, and what it is measured against.
+#ifndef TALLY_EXAMPLES_METHOD_PRESETS_H_
+#define TALLY_EXAMPLES_METHOD_PRESETS_H_
+
+#include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
+
+namespace tally {
+
+struct MethodPreset {
+  absl::string_view method;
+  // The method without compression whose loss it should reach; itself for those without any.
+  absl::string_view twin;
+  // Found by the search that docs/benchmarks.md records.
+  double learning_rate = 1e-3;
+  double momentum = 0.9;
+  // How far above the twin's loss a quickstart may end; unset: it is shown, not judged.
+  absl::optional<double> allowed_gap = absl::nullopt;
+};
+
+// The preset of a method; of one that has none, Adam's.
+MethodPreset PresetOf(absl::string_view method);
+
+}  // namespace tally
+
+#endif  // TALLY_EXAMPLES_METHOD_PRESETS_H_

@@ -1,0 +1,26 @@
+#include "examples/method_presets.h"
+
+#include "client/optimizers/create_optimizer.h"
+#include "gtest/gtest.h"
+
+namespace tally {
+namespace {
+
+TEST(MethodPresetsTest, EveryMethodHasOneWithATwinThatIsDense) {
+  for (const absl::string_view method : OptimizerNames()) {
+    SCOPED_TRACE(method);
+    const MethodPreset preset = PresetOf(method);
+    EXPECT_EQ(preset.method, method);
+    EXPECT_EQ(PresetOf(preset.twin).twin, preset.twin);
+    EXPECT_EQ(preset.twin.substr(0, 6), "dense_");
+    EXPECT_GT(preset.learning_rate, 0);
+  }
+}
+
+TEST(MethodPresetsTest, AMethodWithoutOneIsTakenForOneOfAdamsFamily) {
+  EXPECT_EQ(PresetOf("unheard_of").twin, "dense_adam");
+  EXPECT_EQ(PresetOf("unheard_of").learning_rate, PresetOf("dense_adam").learning_rate);
+}
+
+}  // namespace
+}  // namespace tally
