@@ -233,7 +233,7 @@ std::vector<Refusal> Refusals() {
          MakeSign(c, {1, 1});
          c.message.set_chunk(2);
        },
-       kInvalid, "`exchange.kind` = sign(RMS, block 256), must be dense for chunk 2"},
+       kInvalid, "`exchange.kind` = sign, must be dense for chunk 2"},
       {"TruncatedAndSaysSo", [](TestContribution& c) { c.payload.resize(2044); }, kInvalid,
        "`slice.total_bytes` = 2044, must be 2048 for dense(FLOAT32)"},
       {"Oversized", [](TestContribution& c) { c.payload.append(4, '\0'); }, kInvalid,

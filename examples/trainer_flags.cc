@@ -12,7 +12,6 @@
 #include "base/status_macros.h"
 #include "client/optimizers/create_optimizer.h"
 #include "examples/method_presets.h"
-#include "kernels/dtype.h"
 
 ABSL_FLAG(std::string, job, "example", "The training job's name; equal on all workers.");
 ABSL_FLAG(std::string, worker, "", "This worker's name; if empty, w- and its rank.");

@@ -13,7 +13,6 @@
 #include "absl/types/optional.h"
 #include "client/client_options.h"
 #include "client/optimizers/create_optimizer.h"
-#include "codecs/layout.h"
 #include "examples/model.h"
 
 namespace tally {

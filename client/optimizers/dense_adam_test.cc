@@ -161,7 +161,7 @@ TEST(DenseAdamTest, RefusesForeignAndDamagedStates) {
   const auto amsgrad = *CreateDenseAdam(group.worker(0), {.amsgrad = true});
   const std::string state = optimizer->SaveState();
   EXPECT_THAT(amsgrad->LoadState(state),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("`largest_moment`")));
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("must be dense_amsgrad")));
   EXPECT_THAT(optimizer->LoadState(state.substr(1)), StatusIs(absl::StatusCode::kDataLoss));
   LoopbackGroup other(*Layout::Create({{.name = "u", .num_elements = kNumElements}}, 256), {},
                       SupportedBackends().back());

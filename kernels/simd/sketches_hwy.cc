@@ -24,7 +24,7 @@ inline constexpr size_t kSketchBlockRuns = 256;
 // Runs whose estimates are made at a time.
 inline constexpr size_t kEstimateBlockRuns = 64;
 // A run's cells are asked for as many runs ahead, for rows that no cache holds.
-inline constexpr size_t kPrefetchRuns = 24;
+inline constexpr size_t kPrefetchRuns = 12;
 
 // Asks for the cells of run r + kPrefetchRuns, which may lie across two lines.
 HWY_INLINE void PrefetchCells(const float* row, const uint64_t* hashes, size_t r, size_t num_runs) {
