@@ -20,7 +20,12 @@ absl::Status CheckTable(const SketchShape& shape, absl::Span<const float> table)
     return absl::InvalidArgumentError(absl::StrCat("`shape.columns` = ", shape.columns,
                                                    ", must be a multiple of ", kSketchRunElements));
   }
-  return CheckSize("table", table.size(), SketchCells(shape), "cells", SketchCells(shape));
+  if (table.size() != SketchCells(shape)) {
+    return absl::InvalidArgumentError(absl::StrCat("`table` has ", table.size(), " cells, must be ",
+                                                   shape.rows, " rows of ", shape.columns,
+                                                   " columns"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace

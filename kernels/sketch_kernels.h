@@ -20,8 +20,8 @@ constexpr uint64_t SketchCells(const SketchShape& shape) {
 // Kernels over count sketches (Charikar, Chen, Farach-Colton, ICALP 2002); part of a back end
 // (backend.h), whose rules on threads, order of operations, bit-equality and argument errors hold
 // here. A table has shape.rows rows of shape.columns cells, row by row. Every method that takes a
-// shape returns INVALID_ARGUMENT too if rows is not odd or above kMaxSketchRows, or columns is 0 or
-// not a multiple of kSketchRunElements.
+// shape returns INVALID_ARGUMENT too if rows is not odd or above kMaxSketchRows, columns is 0 or
+// not a multiple of kSketchRunElements, or the table has not as many cells.
 class SketchKernels {
  public:
   virtual ~SketchKernels() = default;
@@ -36,7 +36,7 @@ class SketchKernels {
 
   // x[i] = median over the rows of element i's signed cell, for the x.size() first elements.
   // Medians compare as numbers, with -0 = +0; which of two equal ones is returned may not matter: a
-  // result of -0 is returned as +0.
+  // result of -0 is returned as +0. The estimates that a NaN reaches are unspecified.
   absl::Status Estimate(const SketchShape& shape, absl::Span<const float> table,
                         absl::Span<float> x) const;
 

@@ -1,5 +1,6 @@
 // Runs of a count sketch in vectors: their hashes, and the way between a run and its cells. Once
 // per target.
+#include "base/mix64.h"
 #include "kernels/simd/tile_hwy-inl.h"
 #include "kernels/sketch_hash.h"
 
