@@ -65,7 +65,7 @@ absl::StatusOr<ChunkRound::Verdict> ChunkRound::Stage(const MemberId& member,
         absl::StrCat(place, "`prev_chain` = ", absl::Hex(contribution.prev_chain), ", must be ",
                      absl::Hex(history_.chain()), ", the head of this history"));
   }
-  if (place_.half == 1) {
+  if (place_.half == 1 && !contribution.abstain) {
     const absl::Status answers = CheckAnswers(contribution.exchange);
     if (!answers.ok()) return absl::Status(answers.code(), absl::StrCat(place, answers.message()));
   }

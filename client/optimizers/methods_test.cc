@@ -205,6 +205,35 @@ TEST_P(MethodsTest, AbstainsWithAGradientThatIsNoNumberAndGoesOn) {
   for (const float x : run.parameters[0]) ASSERT_TRUE(std::isfinite(x));
 }
 
+// Where every element of some chunk is masked there is nothing to choose, vote on or scale.
+TEST_P(MethodsTest, LeavesMaskedElementsWhereTheyAre) {
+  absl::optional<DealingOptions> dealing;
+  if (Sketches(GetParam().name)) dealing = DealingOptions{.num_groups = 3, .seed = 5};
+  const Layout layout = *Layout::Create(
+      {{"masked", 128, Treatment::kCompressed, {{0, 128}}}, {"weights", 64}}, 256, dealing);
+  LoopbackGroup group(layout, {.num_workers = 2, .seed = 9}, SupportedBackends().back());
+  OptimizerOptions options = GetParam().options;
+  options.sketch.num_updated = 20;
+  std::vector<std::vector<float>> parameters(2);
+  EXPECT_THAT(group.RunWorkers([&](size_t worker) -> absl::Status {
+    auto optimizer = CreateOptimizer(GetParam().name, group.worker(worker), options);
+    if (!optimizer.ok()) return optimizer.status();
+    std::vector<float>& x = parameters[worker];
+    x.assign(192, 0.25f);
+    std::vector<float> gradient(192, 0.0f);
+    std::fill(gradient.begin() + 128, gradient.end(), 1.0f + static_cast<float>(worker));
+    for (int round = 0; round < 8; ++round) {
+      const absl::Status status = (*optimizer)->Step(absl::MakeSpan(x), gradient);
+      if (!status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }),
+              IsOk());
+  EXPECT_TRUE(parameters[0] == parameters[1]);
+  for (size_t i = 0; i < 128; ++i) ASSERT_EQ(parameters[0][i], 0.25f) << "element " << i;
+  EXPECT_LT(parameters[0][130], 0.25f);
+}
+
 TEST_P(MethodsTest, GivesTheSameBitsOnEveryBackEnd) {
   const Training expected = Play({});
   for (const Backend* backend : SupportedBackends()) {

@@ -72,11 +72,14 @@ absl::StatusOr<ChunkContribution> SketchFeedback::Answer(const ChunkResult& resu
   TALLY_ASSIGN_OR_RETURN(SparseBlock block, DecodeSparse(result.payload->bytes(), num_elements,
                                                          num_elements, /*with_values=*/false));
   group.candidates = std::move(block.indices);
-  const ValuesExchange values = {.num_values = static_cast<uint32_t>(group.candidates.size()),
+  // A group whose elements are all masked has nothing to say, and an exchange of no values is none.
+  const bool answers = fate != Fate::kAbstained && !group.candidates.empty();
+  const auto num_candidates = static_cast<uint32_t>(group.candidates.size());
+  const ValuesExchange values = {.num_values = std::max(num_candidates, uint32_t{1}),
                                  .candidates_digest = result.payload_digest,
                                  .dtype = options_.values_dtype};
   ChunkContribution contribution = {{values, Divisor::kParticipants}, absl::nullopt};
-  if (fate == Fate::kAbstained) return contribution;
+  if (!answers) return contribution;
   group.sent.resize(group.candidates.size());
   for (size_t k = 0; k < group.candidates.size(); ++k) {
     group.sent[k] = sum_[layout_.dealing()->ElementOf(result.chunk, group.candidates[k])];
