@@ -54,8 +54,8 @@ class CountingBackend final : public Backend {
   void DoAdamStep(const AdamArgs&) const override { ++num_calls_; }
   void DoMomentumStep(const MomentumArgs&) const override { ++num_calls_; }
 
-  const ScalarVotes votes_;
-  const ScalarSketches sketches_;
+  ScalarVotes votes_;
+  ScalarSketches sketches_;
   mutable int num_calls_ = 0;
 };
 

@@ -38,8 +38,8 @@ class ScalarBackend final : public Backend {
   void DoAdamStep(const AdamArgs& args) const override;
   void DoMomentumStep(const MomentumArgs& args) const override;
 
-  const ScalarVotes votes_;
-  const ScalarSketches sketches_;
+  ScalarVotes votes_;
+  ScalarSketches sketches_;
 };
 
 }  // namespace tally

@@ -38,8 +38,8 @@ class SimdBackend final : public Backend {
   void DoAdamStep(const AdamArgs& args) const override;
   void DoMomentumStep(const MomentumArgs& args) const override;
 
-  const SimdVotes votes_;
-  const SimdSketches sketches_;
+  SimdVotes votes_;
+  SimdSketches sketches_;
 };
 
 }  // namespace tally
