@@ -430,5 +430,21 @@ TEST(SessionTest, LeaveWaitsForWelcomeAndGivesUpWhatIsDown) {
   EXPECT_THAT(driver.Take(), ElementsAre("left"));
 }
 
+TEST(SessionTest, ValuesMustWaitForTheFirstHalf) {
+  SessionDriver driver(OptionsOf(1, 1));
+  driver.Start();
+  ASSERT_THAT(driver.StartRound(), IsOk());
+  v1::Contribution values;
+  values.mutable_exchange()->mutable_values();
+  const auto contribute = [&] {
+    return driver.session().Contribute(0, values, nullptr, driver.now());
+  };
+  EXPECT_THAT(contribute(), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                     HasSubstr("round 0, half 1 must wait for the result")));
+  ASSERT_THAT(driver.Contribute(0), IsOk());
+  EXPECT_THAT(contribute(), StatusIs(absl::StatusCode::kFailedPrecondition,
+                                     HasSubstr("round 0, half 1 must wait for the result")));
+}
+
 }  // namespace
 }  // namespace tally

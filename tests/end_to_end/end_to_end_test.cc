@@ -59,7 +59,10 @@ TEST_P(EndToEndTest, ParametersDependOnNothingButTheInputs) {
       << "three aggregators, shuffled arrival";
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryMethod, EndToEndTest, testing::Values("dense_adam", "onebit_adam"),
+INSTANTIATE_TEST_SUITE_P(EveryMethod, EndToEndTest,
+                         testing::Values("dense_adam", "onebit_adam", "birder", "cd_adam",
+                                         "sketched_amsgrad", "sketched_sgd", "sign_sgd",
+                                         "topk_sgd"),
                          [](const testing::TestParamInfo<std::string>& parameter) {
                            return parameter.param;
                          });
