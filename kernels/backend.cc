@@ -62,6 +62,11 @@ double Backend::SumOfMagnitudes(absl::Span<const float> x) const {
   return x.empty() ? 0.0 : DoSumOfMagnitudes(x);
 }
 
+double Backend::DotProduct(absl::Span<const float> x, absl::Span<const float> y) const {
+  const size_t size = std::min(x.size(), y.size());
+  return size == 0 ? 0.0 : DoDotProduct(x.first(size), y.first(size));
+}
+
 bool Backend::AllWithin(absl::Span<const float> x, float bound) const {
   return x.empty() || DoAllWithin(x, bound);
 }

@@ -127,6 +127,9 @@ class Backend {
   double SumOfSquares(absl::Span<const float> x) const;
   // The same for |x[i]|.
   double SumOfMagnitudes(absl::Span<const float> x) const;
+  // The same for x[i] * y[i], each product in fp64: exact. For diagnostics; of the common length,
+  // if one is longer.
+  double DotProduct(absl::Span<const float> x, absl::Span<const float> y) const;
   // True if every x[i] is finite and |x[i]| <= bound.
   bool AllWithin(absl::Span<const float> x, float bound) const;
 
@@ -177,6 +180,7 @@ class Backend {
   // The same operations on arguments that were checked. `x` and the spans are never empty.
   virtual double DoSumOfSquares(absl::Span<const float> x) const = 0;
   virtual double DoSumOfMagnitudes(absl::Span<const float> x) const = 0;
+  virtual double DoDotProduct(absl::Span<const float> x, absl::Span<const float> y) const = 0;
   virtual bool DoAllWithin(absl::Span<const float> x, float bound) const = 0;
   virtual void DoBlend(float a, absl::Span<const float> x, float b, absl::Span<const float> y,
                        absl::Span<float> out) const = 0;

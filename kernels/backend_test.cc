@@ -28,6 +28,10 @@ class CountingBackend final : public Backend {
 
  private:
   double DoSumOfSquares(absl::Span<const float>) const override { return ++num_calls_; }
+  double DoDotProduct(absl::Span<const float> x, absl::Span<const float>) const override {
+    ++num_calls_;
+    return static_cast<double>(x.size());
+  }
   double DoSumOfMagnitudes(absl::Span<const float>) const override { return ++num_calls_; }
   bool DoAllWithin(absl::Span<const float>, float) const override { return ++num_calls_ == 0; }
   void DoBlend(float, absl::Span<const float>, float, absl::Span<const float>,
@@ -147,8 +151,15 @@ TEST(BackendTest, HandlesEmptySpansItself) {
   CallAll(backend, Arguments(0));
   EXPECT_EQ(backend.SumOfSquares({}), 0.0);
   EXPECT_EQ(backend.SumOfMagnitudes({}), 0.0);
+  EXPECT_EQ(backend.DotProduct({}, std::vector<float>{1.0f}), 0.0);
   EXPECT_TRUE(backend.AllWithin({}, -1.0f));
   EXPECT_EQ(backend.num_calls(), 0);
+}
+
+TEST(BackendTest, DotProductsAreOfTheCommonLength) {
+  const CountingBackend backend;
+  EXPECT_EQ(backend.DotProduct(std::vector<float>(3), std::vector<float>(5)), 3.0);
+  EXPECT_EQ(backend.DotProduct(std::vector<float>(5), std::vector<float>(3)), 3.0);
 }
 
 struct BadCall {

@@ -37,6 +37,21 @@ TEST_P(KernelConformanceTest, NormsHaveTheBitsOfScalar) {
   }
 }
 
+TEST_P(KernelConformanceTest, DotProductsHaveTheBitsOfScalar) {
+  for (const size_t size : ConformanceSizes()) {
+    const size_t offset = random()() % 4;
+    SCOPED_TRACE(absl::StrCat("size ", size, ", offset ", offset));
+    const GuardedArray<float> x(WideFloats(size), offset);
+    for (const std::vector<float>& values :
+         {DyadicFloats(size), ModerateFloats(size), WideFloats(size), SpecialFloats(size)}) {
+      const GuardedArray<float> y(values, (offset + 1) % 4);
+      const std::vector<double> expected = {scalar().DotProduct(x.span(), y.span())};
+      const std::vector<double> actual = {backend().DotProduct(x.span(), y.span())};
+      EXPECT_TRUE(SameBits(actual, expected));
+    }
+  }
+}
+
 TEST_P(KernelConformanceTest, AllWithinFindsOneElementBeyondTheBoundAnywhere) {
   for (const size_t size : {1, 15, 33, 131, 300}) {
     for (size_t position = 0; position < size; ++position) {

@@ -10,14 +10,15 @@ namespace {
 constexpr size_t kBlockElements = 4096;
 constexpr size_t kNumPartials = 32;
 
+// The sum of term(i) over `size` elements.
 template <typename Term>
-double StripedSum(absl::Span<const float> x, Term term) {
+double StripedSum(size_t size, Term term) {
   double total = 0.0;
-  for (size_t begin = 0; begin < x.size(); begin += kBlockElements) {
-    const size_t block_elements = std::min(kBlockElements, x.size() - begin);
+  for (size_t begin = 0; begin < size; begin += kBlockElements) {
+    const size_t block_elements = std::min(kBlockElements, size - begin);
     double partials[kNumPartials] = {};
     for (size_t i = 0; i < block_elements; ++i) {
-      partials[i % kNumPartials] += term(static_cast<double>(x[begin + i]));
+      partials[i % kNumPartials] += term(begin + i);
     }
     for (size_t half = kNumPartials / 2; half > 0; half /= 2) {
       for (size_t j = 0; j < half; ++j) partials[j] += partials[j + half];
@@ -29,12 +30,15 @@ double StripedSum(absl::Span<const float> x, Term term) {
 
 }  // namespace
 
-double SumOfSquares(absl::Span<const float> x) {
-  return StripedSum(x, [](double value) { return value * value; });
-}
+double SumOfSquares(absl::Span<const float> x) { return DotProduct(x, x); }
 
 double SumOfMagnitudes(absl::Span<const float> x) {
-  return StripedSum(x, [](double value) { return std::fabs(value); });
+  return StripedSum(x.size(), [x](size_t i) { return std::fabs(static_cast<double>(x[i])); });
+}
+
+double DotProduct(absl::Span<const float> x, absl::Span<const float> y) {
+  return StripedSum(
+      x.size(), [x, y](size_t i) { return static_cast<double>(x[i]) * static_cast<double>(y[i]); });
 }
 
 bool AllWithin(absl::Span<const float> x, float bound) {

@@ -8,6 +8,7 @@ namespace tally::scalar {
 
 double SumOfSquares(absl::Span<const float> x);
 double SumOfMagnitudes(absl::Span<const float> x);
+double DotProduct(absl::Span<const float> x, absl::Span<const float> y);  // of the same size
 bool AllWithin(absl::Span<const float> x, float bound);
 
 }  // namespace tally::scalar

@@ -66,6 +66,21 @@ TEST(SumOfMagnitudesTest, BlocksAreSummedBeforeTheyAreAdded) {
   EXPECT_EQ(SumOfMagnitudes(Sparse(4098, {{0, kLarge}, {4096, 1.0f}, {4097, 1.0f}})), 0x1p53 + 2);
 }
 
+TEST(DotProductTest, AddsProductsInFp64) {
+  EXPECT_EQ(DotProduct(std::vector<float>{1.0f, -2.0f, 3.0f}, std::vector<float>{4.0f, 5.0f, 6.0f}),
+            12.0);
+  EXPECT_EQ(DotProduct(std::vector<float>{0x1p127f}, std::vector<float>{-0x1p127f}), -0x1p254);
+}
+
+TEST(DotProductTest, HasTheOrderOfSumOfMagnitudes) {
+  const std::vector<float> ones(4098, 1.0f);
+  for (const auto& x : {Sparse(4098, {{0, kLarge}, {32, 1.0f}, {64, 1.0f}}),
+                        Sparse(4098, {{0, kLarge}, {1, 1.0f}, {3, 1.0f}}),
+                        Sparse(4098, {{0, kLarge}, {4096, 1.0f}, {4097, 1.0f}})}) {
+    EXPECT_EQ(DotProduct(x, ones), SumOfMagnitudes(x));
+  }
+}
+
 TEST(AllWithinTest, TheBoundIsWithin) {
   EXPECT_TRUE(AllWithin(std::vector<float>{-2.0f, 2.0f, -0.0f}, 2.0f));
   EXPECT_FALSE(AllWithin(std::vector<float>{0.0f, -2.5f}, 2.0f));

@@ -15,6 +15,10 @@ double ScalarBackend::DoSumOfMagnitudes(absl::Span<const float> x) const {
   return scalar::SumOfMagnitudes(x);
 }
 
+double ScalarBackend::DoDotProduct(absl::Span<const float> x, absl::Span<const float> y) const {
+  return scalar::DotProduct(x, y);
+}
+
 bool ScalarBackend::DoAllWithin(absl::Span<const float> x, float bound) const {
   return scalar::AllWithin(x, bound);
 }

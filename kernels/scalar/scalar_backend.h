@@ -21,6 +21,7 @@ class ScalarBackend final : public Backend {
  private:
   double DoSumOfSquares(absl::Span<const float> x) const override;
   double DoSumOfMagnitudes(absl::Span<const float> x) const override;
+  double DoDotProduct(absl::Span<const float> x, absl::Span<const float> y) const override;
   bool DoAllWithin(absl::Span<const float> x, float bound) const override;
   void DoBlend(float a, absl::Span<const float> x, float b, absl::Span<const float> y,
                absl::Span<float> out) const override;

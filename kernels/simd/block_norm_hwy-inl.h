@@ -36,6 +36,17 @@ class BlockNorm {
     });
   }
 
+  // Adds the products of a tile of `x` and one of `y`, each [kTileElements], instead.
+  HWY_INLINE void AddProducts(const float* x, const float* y) {
+    ForEachVector([&](auto j) HWY_ATTR {
+      constexpr size_t kLow = j * kLanes % kNumPartials / kDoubleLanes;
+      const FloatVector a = hn::LoadU(FloatTag(), x + j * kLanes);
+      const FloatVector b = hn::LoadU(FloatTag(), y + j * kLanes);
+      AddProduct(partials_[kLow], hn::LowerHalf(a), hn::LowerHalf(b));
+      AddProduct(partials_[kLow + 1], hn::UpperHalf(HalfTag(), a), hn::UpperHalf(HalfTag(), b));
+    });
+  }
+
   HWY_INLINE double Fold() const {
     alignas(64) double sums[kNumPartials];
     UnrollOver(std::make_index_sequence<kNumVectors>(), [&](auto k) HWY_ATTR {
@@ -62,6 +73,11 @@ class BlockNorm {
     } else {
       partial = hn::Add(partial, hn::Abs(x));
     }
+  }
+
+  static HWY_INLINE void AddProduct(DoubleVector& partial, hn::Vec<HalfTag> a, hn::Vec<HalfTag> b) {
+    partial =
+        hn::Add(partial, hn::Mul(hn::PromoteTo(DoubleTag(), a), hn::PromoteTo(DoubleTag(), b)));
   }
 
   DoubleVector partials_[kNumVectors];

@@ -46,6 +46,27 @@ double SumOfSquaresOf(absl::Span<const float> x) { return Norm<ScaleRule::kRootM
 
 double SumOfMagnitudesOf(absl::Span<const float> x) { return Norm<ScaleRule::kMeanMagnitude>(x); }
 
+double DotProductOf(absl::Span<const float> x, absl::Span<const float> y) {
+  double total = 0.0;
+  for (size_t begin = 0; begin < x.size(); begin += kBlockElements) {
+    const size_t end = std::min(begin + kBlockElements, x.size());
+    BlockNorm<ScaleRule::kRootMeanSquare> sum;
+    size_t i = begin;
+    for (; i + kTileElements <= end; i += kTileElements) {
+      sum.AddProducts(x.data() + i, y.data() + i);
+    }
+    if (i < end) {
+      alignas(64) float tail_x[kTileElements] = {};
+      alignas(64) float tail_y[kTileElements] = {};
+      std::copy(x.begin() + i, x.begin() + end, tail_x);
+      std::copy(y.begin() + i, y.begin() + end, tail_y);
+      sum.AddProducts(tail_x, tail_y);
+    }
+    total += sum.Fold();
+  }
+  return total;
+}
+
 bool AllWithinOf(absl::Span<const float> x, float bound) {
   // What is not finite is beyond every finite bound. A bound that is NaN stays one: nothing is
   // within it.
@@ -69,6 +90,10 @@ double SumOfSquaresOf(absl::Span<const float> x) { return scalar::SumOfSquares(x
 
 double SumOfMagnitudesOf(absl::Span<const float> x) { return scalar::SumOfMagnitudes(x); }
 
+double DotProductOf(absl::Span<const float> x, absl::Span<const float> y) {
+  return scalar::DotProduct(x, y);
+}
+
 bool AllWithinOf(absl::Span<const float> x, float bound) { return scalar::AllWithin(x, bound); }
 
 #endif
@@ -81,12 +106,17 @@ namespace tally::simd {
 
 HWY_EXPORT(SumOfSquaresOf);
 HWY_EXPORT(SumOfMagnitudesOf);
+HWY_EXPORT(DotProductOf);
 HWY_EXPORT(AllWithinOf);
 
 double SumOfSquares(absl::Span<const float> x) { return HWY_DYNAMIC_DISPATCH(SumOfSquaresOf)(x); }
 
 double SumOfMagnitudes(absl::Span<const float> x) {
   return HWY_DYNAMIC_DISPATCH(SumOfMagnitudesOf)(x);
+}
+
+double DotProduct(absl::Span<const float> x, absl::Span<const float> y) {
+  return HWY_DYNAMIC_DISPATCH(DotProductOf)(x, y);
 }
 
 bool AllWithin(absl::Span<const float> x, float bound) {

@@ -18,6 +18,10 @@ double SimdBackend::DoSumOfMagnitudes(absl::Span<const float> x) const {
   return simd::SumOfMagnitudes(x);
 }
 
+double SimdBackend::DoDotProduct(absl::Span<const float> x, absl::Span<const float> y) const {
+  return simd::DotProduct(x, y);
+}
+
 bool SimdBackend::DoAllWithin(absl::Span<const float> x, float bound) const {
   return simd::AllWithin(x, bound);
 }
