@@ -17,7 +17,11 @@ loss curves and summary.json. Installs (Debian, Ubuntu) and builds what is missi
 that the default takes less than three minutes on two cores.
 
   --optimizer NAME[,NAME]  methods to train with, in turn; `all`: every method, each beside its
-                           uncompressed twin                      (dense_adam,onebit_adam)
+                           uncompressed twin. A method may have settings of its own behind colons:
+                           birder:learning_rate=1e-3:vote_counts  (dense_adam,onebit_adam)
+  --settings NAME=VALUE[:NAME=VALUE]
+                           settings of all methods, such as batch=12:seed=2; a setting is a flag of
+                           the trainer, whose --help lists them   (none)
   --workers N              worker processes, 1 to 64              (4)
   --aggregators N          aggregator processes, 1 to 64          (2)
   --rounds N               steps per run, 10 to 1000000; a fifth of them are the uncompressed
@@ -55,6 +59,7 @@ optimizers=dense_adam,onebit_adam
 workers=4
 aggregators=2
 rounds=600
+settings=""
 text=/usr/share/common-licenses
 out="${ROOT}/out/quickstart"
 
@@ -71,7 +76,7 @@ read_options() {
         option="${option%%=*}"
         shift
         ;;
-      --optimizer | --workers | --aggregators | --rounds | --text | --out)
+      --optimizer | --settings | --workers | --aggregators | --rounds | --text | --out)
         (($# >= 2)) || usage_error "${option} must have a value"
         value="$2"
         shift 2
@@ -80,6 +85,7 @@ read_options() {
     esac
     case "${option}" in
       --optimizer) optimizers="${value}" ;;
+      --settings) settings="${value}" ;;
       --workers) workers="${value}" ;;
       --aggregators) aggregators="${value}" ;;
       --rounds) rounds="${value}" ;;
@@ -92,8 +98,12 @@ read_options() {
 
 check_options() {
   [[ "${optimizers}" != all ]] || optimizers="${ALL_OPTIMIZERS}"
-  [[ "${optimizers}" =~ ^[a-z0-9_]+(,[a-z0-9_]+)*$ ]] ||
-    usage_error "--optimizer = '${optimizers}', must be a name, or several separated by commas"
+  local setting='[a-z0-9_]+(=[A-Za-z0-9_.+-]+)?'
+  [[ "${optimizers}" =~ ^[a-z0-9_]+(:${setting})*(,[a-z0-9_]+(:${setting})*)*$ ]] ||
+    usage_error "--optimizer = '${optimizers}', must be NAME[:SETTING], or several separated by" \
+      "commas"
+  [[ -z "${settings}" || "${settings}" =~ ^${setting}(:${setting})*$ ]] ||
+    usage_error "--settings = '${settings}', must be NAME=VALUE, or several separated by colons"
   local repeated
   repeated="$(tr ',' '\n' <<<"${optimizers}" | sort | uniq --repeated)"
   [[ -z "${repeated}" ]] || usage_error "--optimizer = '${optimizers}', must name each method once"
@@ -182,9 +192,17 @@ start_aggregators() {
   done
 }
 
-# train OPTIMIZER: one run; its reports go to ${out}/OPTIMIZER. The first worker shows progress.
+# flags_of SETTINGS: as flags of the trainer, one a line.
+flags_of() {
+  [[ -z "$1" ]] || tr ':' '\n' <<<"$1" | sed 's/^/--/'
+}
+
+# train OPTIMIZER[:SETTINGS]: one run; its reports go to ${out}/OPTIMIZER[:SETTINGS]. The first
+# worker shows progress.
 train() {
-  local optimizer="$1" directory="${out}/$1" rank name run
+  local optimizer="${1%%:*}" variant="" directory="${out}/$1" rank name run flags
+  [[ "$1" != *:* ]] || variant="${1#*:}"
+  mapfile -t flags < <(flags_of "${settings}" && flags_of "${variant}")
   rm -rf "${directory}"
   mkdir -p "${directory}"
   # Tells this start of the job from every other.
@@ -193,9 +211,10 @@ train() {
     name="w-${rank}"
     start "${name}" "${directory}/${name}.log" "${trainer_binary}" --job="quickstart-${optimizer}" \
       --run="${run}" --worker="${name}" --rank="${rank}" --workers="${workers}" \
-      --aggregators="${addresses}" --optimizer="${optimizer}" --rounds="${rounds}" \
+      --aggregators="${addresses}" --optimizer="${optimizer}" --variant="${variant}" \
+      --rounds="${rounds}" \
       --warmup_rounds="$((rounds / 5))" --text="${text}" \
-      --validate_every="$(((rounds + 7) / 8))" --report="${directory}/${name}.json"
+      --validate_every="$(((rounds + 7) / 8))" --report="${directory}/${name}.json" "${flags[@]}"
   done
   while ((${#running[@]} > aggregators)); do
     check_processes

@@ -30,14 +30,14 @@ absl::Status CheckSameRun(absl::Span<const TrainingReport> reports) {
   const TrainingReport& first = reports[0];
   std::vector<bool> seen(first.workers);
   for (const TrainingReport& report : reports) {
-    if (report.optimizer != first.optimizer || report.workers != first.workers ||
-        report.aggregators != first.aggregators || report.rounds != first.rounds ||
-        report.parameters != first.parameters ||
+    if (report.optimizer != first.optimizer || report.variant != first.variant ||
+        report.workers != first.workers || report.aggregators != first.aggregators ||
+        report.rounds != first.rounds || report.parameters != first.parameters ||
         report.training_loss.size() != first.training_loss.size()) {
       return absl::InvalidArgumentError(
           absl::StrCat("the reports of `", first.worker, "` and `", report.worker,
-                       "` must be of the same run: they differ in optimizer, workers, "
-                       "aggregators, rounds or parameters"));
+                       "` must be of the same run: they differ in optimizer, variant, "
+                       "workers, aggregators, rounds or parameters"));
     }
     if (report.rank >= report.workers || seen[report.rank]) {
       return absl::InvalidArgumentError(absl::StrCat("`rank` = ", report.rank, " of `",
@@ -93,14 +93,18 @@ std::vector<LossPoint> Smooth(absl::Span<const LossPoint> curve) {
   return smooth;
 }
 
-// The run of this one's uncompressed twin, if it is among them and is not itself.
+// The best run of this one's uncompressed twin, if there is one and this is none itself.
 const RunSummary* TwinOf(const RunSummary& run, absl::Span<const RunSummary> runs) {
   const absl::string_view twin = PresetOf(run.optimizer).twin;
   if (twin == run.optimizer) return nullptr;
+  const RunSummary* best = nullptr;
   for (const RunSummary& candidate : runs) {
-    if (candidate.optimizer == twin) return &candidate;
+    if (candidate.optimizer == twin &&
+        (best == nullptr || candidate.final_validation_loss < best->final_validation_loss)) {
+      best = &candidate;
+    }
   }
-  return nullptr;
+  return best;
 }
 
 // How far the run's final validation loss is above its twin's, as a share of that.
@@ -129,6 +133,7 @@ absl::StatusOr<RunSummary> SummarizeRun(absl::Span<const TrainingReport> reports
   const double worker_rounds = workers * static_cast<double>(first.rounds);
   RunSummary run;
   run.optimizer = first.optimizer;
+  run.variant = first.variant;
   run.workers = first.workers;
   run.aggregators = first.aggregators;
   run.rounds = first.rounds;
@@ -152,15 +157,22 @@ absl::StatusOr<RunSummary> SummarizeRun(absl::Span<const TrainingReport> reports
   return run;
 }
 
+std::string RunLabel(const RunSummary& run) {
+  return run.variant.empty() ? run.optimizer : absl::StrCat(run.optimizer, ":", run.variant);
+}
+
 absl::Status CompareLosses(absl::Span<const RunSummary> runs) {
   for (const RunSummary& run : runs) {
     const absl::optional<double> allowed = PresetOf(run.optimizer).allowed_gap;
     const RunSummary* twin = TwinOf(run, runs);
-    if (twin == nullptr || !allowed.has_value() || GapOf(run, *twin) <= *allowed) continue;
+    if (!run.variant.empty() || twin == nullptr || !allowed.has_value() ||
+        GapOf(run, *twin) <= *allowed) {
+      continue;
+    }
     return absl::FailedPreconditionError(absl::StrFormat(
         "the final validation loss of %s, %.4f, is %.1f %% above that of %s, %.4f; at most %.0f %% "
         "are allowed",
-        run.optimizer, run.final_validation_loss, 100 * GapOf(run, *twin), twin->optimizer,
+        RunLabel(run), run.final_validation_loss, 100 * GapOf(run, *twin), RunLabel(*twin),
         twin->final_validation_loss, 100 * *allowed));
   }
   return absl::OkStatus();
@@ -171,6 +183,7 @@ std::string FormatSummary(absl::Span<const RunSummary> runs) {
     absl::StrAppendFormat(out,
                           "    {\n"
                           "      \"optimizer\": %s,\n"
+                          "      \"variant\": %s,\n"
                           "      \"workers\": %d,\n"
                           "      \"aggregators\": %d,\n"
                           "      \"rounds\": %d,\n"
@@ -185,12 +198,12 @@ std::string FormatSummary(absl::Span<const RunSummary> runs) {
                           "      \"rounds_per_second\": %.6g,\n"
                           "      \"parameters_digest\": \"%s\"\n"
                           "    }",
-                          JsonString(run.optimizer), run.workers, run.aggregators, run.rounds,
-                          run.parameters, run.initial_validation_loss, run.final_validation_loss,
-                          run.bytes_up_per_round, run.bytes_down_per_round,
-                          run.bits_per_parameter_up, run.bits_per_parameter_down,
-                          run.snapshot_bits_per_parameter, run.rounds_per_second,
-                          FormatDigest(run.parameters_digest));
+                          JsonString(run.optimizer), JsonString(run.variant), run.workers,
+                          run.aggregators, run.rounds, run.parameters, run.initial_validation_loss,
+                          run.final_validation_loss, run.bytes_up_per_round,
+                          run.bytes_down_per_round, run.bits_per_parameter_up,
+                          run.bits_per_parameter_down, run.snapshot_bits_per_parameter,
+                          run.rounds_per_second, FormatDigest(run.parameters_digest));
   };
   return absl::StrCat("{\n  \"runs\": [\n", absl::StrJoin(runs, ",\n", format_run), "\n  ]\n}\n");
 }
@@ -201,8 +214,10 @@ std::string FormatTable(absl::Span<const RunSummary> runs) {
       "%d parameters, %d rounds, %d workers, %d aggregators; validation loss at the start %.4f\n\n",
       runs[0].parameters, runs[0].rounds, runs[0].workers, runs[0].aggregators,
       runs[0].initial_validation_loss);
-  const auto add_row = [&table](const std::vector<std::string>& cells) {
-    absl::StrAppendFormat(&table, "%-17s", cells[0]);
+  size_t label_width = 17;
+  for (const RunSummary& run : runs) label_width = std::max(label_width, RunLabel(run).size());
+  const auto add_row = [&table, label_width](const std::vector<std::string>& cells) {
+    absl::StrAppendFormat(&table, "%-*s", label_width, cells[0]);
     for (size_t i = 1; i < cells.size(); ++i) absl::StrAppendFormat(&table, "%11s", cells[i]);
     table += "\n";
   };
@@ -214,7 +229,7 @@ std::string FormatTable(absl::Span<const RunSummary> runs) {
     const RunSummary* twin = TwinOf(run, runs);
     const double bits = run.bits_per_parameter_up + run.bits_per_parameter_down;
     const auto bytes = [](double value) { return FormatByteSize(static_cast<uint64_t>(value)); };
-    add_row({run.optimizer, absl::StrFormat("%.4f", run.final_validation_loss),
+    add_row({RunLabel(run), absl::StrFormat("%.4f", run.final_validation_loss),
              twin != nullptr ? absl::StrFormat("%+.1f %%", 100 * GapOf(run, *twin)) : "-",
              absl::StrFormat("%.3f", run.bits_per_parameter_up),
              absl::StrFormat("%.3f", run.bits_per_parameter_down),
@@ -224,7 +239,8 @@ std::string FormatTable(absl::Span<const RunSummary> runs) {
   }
   table += "\nDigests of the final parameters, equal on all workers:\n";
   for (const RunSummary& run : runs) {
-    absl::StrAppendFormat(&table, "%-17s %s\n", run.optimizer, FormatDigest(run.parameters_digest));
+    absl::StrAppendFormat(&table, "%-*s %s\n", label_width, RunLabel(run),
+                          FormatDigest(run.parameters_digest));
   }
   return table;
 }
@@ -232,8 +248,8 @@ std::string FormatTable(absl::Span<const RunSummary> runs) {
 std::string FormatCurves(absl::Span<const RunSummary> runs) {
   std::string curves;
   for (const RunSummary& run : runs) {
-    AppendBlock(absl::StrCat(run.optimizer, ", training"), Smooth(run.training_loss), &curves);
-    AppendBlock(absl::StrCat(run.optimizer, ", validation"), run.validation_loss, &curves);
+    AppendBlock(absl::StrCat(RunLabel(run), ", training"), Smooth(run.training_loss), &curves);
+    AppendBlock(absl::StrCat(RunLabel(run), ", validation"), run.validation_loss, &curves);
   }
   return curves;
 }

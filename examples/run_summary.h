@@ -16,6 +16,7 @@ namespace tally {
 // One run of all its workers.
 struct RunSummary {
   std::string optimizer;
+  std::string variant;
   uint64_t workers = 0;
   uint64_t aggregators = 0;
   uint64_t rounds = 0;
@@ -43,9 +44,13 @@ struct RunSummary {
 // digests.
 absl::StatusOr<RunSummary> SummarizeRun(absl::Span<const TrainingReport> reports);
 
-// Returns FAILED_PRECONDITION, with both losses, if a run's final validation loss is further above
-// that of its uncompressed twin than its preset allows (method_presets.h), provided the twin is
-// among the runs.
+// A run's name in tables and curves: its method, and its variant behind a colon.
+std::string RunLabel(const RunSummary& run);
+
+// Returns FAILED_PRECONDITION, with both losses, if the final validation loss of a run without a
+// variant is further above that of its uncompressed twin than its preset allows (method_presets.h).
+// The twin is the best of those among the runs, whatever its variant; without one nothing is
+// compared.
 absl::Status CompareLosses(absl::Span<const RunSummary> runs);
 
 // {"runs": [...]}, without the curves.
@@ -55,7 +60,7 @@ std::string FormatSummary(absl::Span<const RunSummary> runs);
 std::string FormatTable(absl::Span<const RunSummary> runs);
 
 // For gnuplot: per run one block of training losses, averaged over twentieths of the run so that
-// the curve can be read, then one of validation losses, each under the optimizer's name; columns
+// the curve can be read, then one of validation losses, each under the run's label; columns
 // are round and loss.
 std::string FormatCurves(absl::Span<const RunSummary> runs);
 

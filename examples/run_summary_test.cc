@@ -83,6 +83,7 @@ TEST(SummarizeRunTest, RefusesReportsThatAreNotOfOneRun) {
       {"`rank` = 0", [](auto& reports) { reports[1].rank = 0; }},
       {"`rank` = 2", [](auto& reports) { reports[1].rank = 2; }},
       {"same run", [](auto& reports) { reports[1].optimizer = "dense_adam"; }},
+      {"same run", [](auto& reports) { reports[1].variant = "batch=12"; }},
       {"same run", [](auto& reports) { reports[1].workers = 3; }},
       {"same run", [](auto& reports) { reports[1].aggregators = 1; }},
       {"same run", [](auto& reports) { reports[1].rounds = 5; }},
@@ -116,6 +117,17 @@ TEST(CompareLossesTest, AllowsFivePercent) {
   EXPECT_THAT(CompareLosses({RunWithLoss("onebit_adam", 9)}), IsOk());
 }
 
+TEST(CompareLossesTest, JudgesAgainstTheBestTwinAndNoVariants) {
+  RunSummary better = RunWithLoss("dense_adam", 1.0);
+  better.variant = "batch=12";
+  const RunSummary dense = RunWithLoss("dense_adam", 2.0);
+  RunSummary compressed = RunWithLoss("onebit_adam", 2.0);
+  EXPECT_THAT(CompareLosses({dense, better, compressed}),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("dense_adam:batch=12")));
+  compressed.variant = "warmup_rounds=1";
+  EXPECT_THAT(CompareLosses({dense, better, compressed}), IsOk());
+}
+
 TEST(FormatSummaryTest, HasExactlyTheKeysOfTheContract) {
   const std::vector<TrainingReport> reports = {ReportOf(0), ReportOf(1)};
   google::protobuf::Struct summary;
@@ -129,7 +141,7 @@ TEST(FormatSummaryTest, HasExactlyTheKeysOfTheContract) {
     keys.push_back(key);
   }
   EXPECT_THAT(keys, UnorderedElementsAre(
-                        "optimizer", "workers", "aggregators", "rounds", "parameters",
+                        "optimizer", "variant", "workers", "aggregators", "rounds", "parameters",
                         "initial_validation_loss", "final_validation_loss", "bytes_up_per_round",
                         "bytes_down_per_round", "bits_per_parameter_up", "bits_per_parameter_down",
                         "snapshot_bits_per_parameter", "rounds_per_second", "parameters_digest"));
@@ -143,6 +155,14 @@ TEST(FormatTableTest, ShowsEveryRunAndTheReduction) {
               AllOf(HasSubstr("\nonebit_adam           2.5000    +25.0 %      1.000      2.000"),
                     HasSubstr("\ndense_adam            2.0000          -"), HasSubstr("21.3 x"),
                     HasSubstr("onebit_adam       0000000000000abc")));
+}
+
+TEST(FormatTableTest, TellsVariantsApart) {
+  RunSummary run = RunWithLoss("onebit_adam", 2.0);
+  run.variant = "learning_rate=1e-3";
+  EXPECT_THAT(FormatTable({run, RunWithLoss("dense_adam", 2.0)}),
+              AllOf(HasSubstr("\nonebit_adam:learning_rate=1e-3     2.0000"),
+                    HasSubstr("\ndense_adam                         2.0000")));
 }
 
 TEST(FormatCurvesTest, OneBlockPerCurve) {

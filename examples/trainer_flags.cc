@@ -24,6 +24,8 @@ ABSL_FLAG(std::string, aggregators, "agg-0=127.0.0.1:7070",
 ABSL_FLAG(uint64_t, run, 0,
           "Tells this start of the job from others; equal on all workers, new for every start.");
 ABSL_FLAG(std::string, optimizer, "onebit_adam", "The method, such as dense_adam or onebit_adam.");
+ABSL_FLAG(std::string, variant, "",
+          "A name for these settings, for the reports: tells runs of one method apart.");
 ABSL_FLAG(uint64_t, rounds, 600, "Steps to train.");
 ABSL_FLAG(absl::optional<uint64_t>, warmup_rounds, absl::nullopt,
           "Uncompressed rounds at the start, for methods that have them; if empty, the method "
@@ -137,6 +139,7 @@ absl::StatusOr<TrainerOptions> ReadTrainerFlags(int argc, char** argv, absl::str
   TALLY_ASSIGN_OR_RETURN(options.aggregators, ParseAggregators(absl::GetFlag(FLAGS_aggregators)));
   options.run = absl::GetFlag(FLAGS_run);
   options.optimizer = absl::GetFlag(FLAGS_optimizer);
+  options.variant = absl::GetFlag(FLAGS_variant);
   options.rounds = absl::GetFlag(FLAGS_rounds);
   TALLY_ASSIGN_OR_RETURN(options.method, ReadMethodFlags());
   options.sketch_share = absl::GetFlag(FLAGS_sketch_share);

@@ -26,6 +26,7 @@ struct TrainerOptions {
   std::vector<AggregatorAddress> aggregators;
   uint64_t run = 0;
   std::string optimizer;
+  std::string variant;
   uint64_t rounds = 0;
   // What the method takes beside its learning rate; its sketch's sizes follow from the shares.
   OptimizerOptions method;

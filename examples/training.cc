@@ -22,6 +22,7 @@ class TrainingLoop {
   TrainingLoop(const TrainerOptions& options, const TrainingParts& parts)
       : options_(options), parts_(parts), start_(parts.clock->Now()) {
     report_.optimizer = options.optimizer;
+    report_.variant = options.variant;
     report_.worker = options.worker;
     report_.rank = options.rank;
     report_.workers = options.workers;

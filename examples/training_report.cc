@@ -136,6 +136,7 @@ std::string FormatReport(const TrainingReport& report) {
   const auto count = [](uint64_t value) { return absl::StrCat(value); };
   const auto number = [](double value) { return absl::StrFormat("%.9g", value); };
   add("optimizer", JsonString(report.optimizer));
+  add("variant", JsonString(report.variant));
   add("worker", JsonString(report.worker));
   add("rank", count(report.rank));
   add("workers", count(report.workers));
@@ -171,6 +172,7 @@ absl::StatusOr<TrainingReport> ParseReport(absl::string_view json) {
   }
   TrainingReport report;
   TALLY_RETURN_IF_ERROR(Read(object, "optimizer", &report.optimizer));
+  TALLY_RETURN_IF_ERROR(Read(object, "variant", &report.variant));
   TALLY_RETURN_IF_ERROR(Read(object, "worker", &report.worker));
   TALLY_RETURN_IF_ERROR(Read(object, "rank", &report.rank));
   TALLY_RETURN_IF_ERROR(Read(object, "workers", &report.workers));

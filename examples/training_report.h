@@ -21,6 +21,8 @@ struct LossPoint {
 
 struct TrainingReport {
   std::string optimizer;
+  // What sets this run apart from others of the same method; empty: nothing.
+  std::string variant;
   std::string worker;
   uint64_t rank = 0;
   uint64_t workers = 0;

@@ -15,6 +15,7 @@ using ::testing::HasSubstr;
 
 TrainingReport Example() {
   return {.optimizer = "onebit_adam",
+          .variant = "batch=12",
           .worker = "w-\"2\"\n",
           .rank = 2,
           .workers = 4,
@@ -53,6 +54,7 @@ TEST(TrainingReportTest, ReadsBackWhatItWrote) {
   const absl::StatusOr<TrainingReport> read = ParseReport(FormatReport(written));
   ASSERT_THAT(read, IsOk());
   EXPECT_EQ(read->optimizer, written.optimizer);
+  EXPECT_EQ(read->variant, written.variant);
   EXPECT_EQ(read->worker, written.worker);
   EXPECT_EQ(read->rank, written.rank);
   EXPECT_EQ(read->workers, written.workers);
