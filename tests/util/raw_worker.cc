@@ -19,7 +19,8 @@ v1::Hello RawWorker::NextHello() const {
     hello.set_intent(v1::INTENT_MEMBER);
     v1::ChunkProgress& progress = *hello.add_chunks();
     progress.set_chunk(chunk);
-    progress.mutable_head()->set_round(head.next_round - 1);
+    progress.mutable_head()->set_round(head.newest_place.round);
+    progress.mutable_head()->set_half(head.newest_place.half);
     progress.mutable_head()->set_chain(head.chain);
   }
   return hello;
@@ -48,10 +49,18 @@ void RawWorker::AwaitStart() {
 }
 
 TestContribution RawWorker::Contribution(uint32_t chunk, float value) const {
-  const Head& head = heads_.at(chunk);
-  return MakeContribution(
-      hello_, chunk, head.next_round, head.chain, DenseFloat32(),
+  return Contribution(
+      chunk, DenseFloat32(),
       DensePayload(std::vector<float>(layout_.chunks()[chunk].num_elements, value)));
+}
+
+TestContribution RawWorker::Contribution(uint32_t chunk, const Exchange& exchange,
+                                         std::string payload) const {
+  const Head& head = heads_.at(chunk);
+  TestContribution contribution =
+      MakeContribution(hello_, chunk, head.next.round, head.chain, exchange, std::move(payload));
+  contribution.message.set_half(head.next.half);
+  return contribution;
 }
 
 void RawWorker::Contribute(uint32_t chunk, float value) { Send(Contribution(chunk, value)); }
@@ -63,8 +72,8 @@ void RawWorker::Send(const TestContribution& contribution) {
 }
 
 const RawWorker::Result& RawWorker::AwaitResult(uint32_t chunk) {
-  const uint64_t round = next_round(chunk);
-  while (next_round(chunk) == round) {
+  const Place open = next(chunk);
+  while (next(chunk) == open) {
     TALLY_CHECK(Take().has_value(), "the round must end with a result");
   }
   return heads_.at(chunk).newest;
@@ -113,14 +122,18 @@ void RawWorker::Apply(const v1::ServerMessage& message) {
   TALLY_CHECK(result.header.payload_bytes() == payload_.size() &&
                   (payload_.empty() || result.header.payload_digest() == Digest64(payload_)),
               "the header tells the payload's size and digest");
-  if (!payload_.empty()) std::memcpy(result.values.data(), payload_.data(), payload_.size());
+  if (!result.values.empty()) {
+    std::memcpy(result.values.data(), payload_.data(), result.values.size() * sizeof(float));
+  }
+  result.payload = std::move(payload_);
   payload_.clear();
   Head& head = heads_[result.header.chunk()];
   // What came before already, as the answer to a repeat.
   if (ChainOf(result.header_bytes) == head.chain) return;
   TALLY_CHECK(result.header.prev_chain() == head.chain, "a result continues this history");
   head.chain = ChainOf(result.header_bytes);
-  head.next_round = result.header.round() + 1;
+  head.newest_place = PlaceOf(result.header);
+  head.next = PlaceAfter(result.header);
   head.newest = std::move(result);
 }
 

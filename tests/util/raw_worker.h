@@ -10,21 +10,24 @@
 
 #include "absl/status/status.h"
 #include "absl/types/optional.h"
+#include "codecs/exchange.h"
 #include "codecs/layout.h"
+#include "codecs/place.h"
 #include "proto/tally/v1/aggregation.pb.h"
 #include "tests/util/contribution_builder.h"
 #include "tests/util/raw_stream.h"
 
 namespace tally {
 
-// Contributes dense values over one stream at a time. Checks every result that it gets: digest,
-// chain, slices. Not thread-safe.
+// Contributes over one stream at a time: dense values, or whatever a test gives it. Checks every
+// result that it gets: digest, chain, slices. Not thread-safe.
 class RawWorker {
  public:
   struct Result {
     v1::ResultHeader header;
     std::string header_bytes;
-    std::vector<float> values;  // empty if there is no payload
+    std::string payload;
+    std::vector<float> values;  // the payload as fp32; empty if there is none
   };
 
   // `hello` describes the run and `layout` its chunks; a stream is opened by Connect.
@@ -41,8 +44,11 @@ class RawWorker {
   void Contribute(uint32_t chunk, float value);
   // What Contribute would send.
   TestContribution Contribution(uint32_t chunk, float value) const;
+  // The same with another exchange's payload.
+  TestContribution Contribution(uint32_t chunk, const Exchange& exchange,
+                                std::string payload) const;
   void Send(const TestContribution& contribution);
-  // Takes messages until the open round of the chunk has its result.
+  // Takes messages until the open round of the chunk, or the open half of it, has its result.
   const Result& AwaitResult(uint32_t chunk);
 
   // Takes messages until the Refusal that ends the stream. Checks that the stream ends with the
@@ -55,11 +61,14 @@ class RawWorker {
   const v1::Hello& hello() const { return hello_; }
   // The Hello that Connect would send now.
   v1::Hello NextHello() const;
-  uint64_t next_round(uint32_t chunk) const { return heads_.at(chunk).next_round; }
+  // The exchange of the chunk that is open.
+  const Place& next(uint32_t chunk) const { return heads_.at(chunk).next; }
+  uint64_t next_round(uint32_t chunk) const { return next(chunk).round; }
 
  private:
   struct Head {
-    uint64_t next_round = 0;
+    Place newest_place;
+    Place next;
     uint64_t chain = 0;
     Result newest;
   };
