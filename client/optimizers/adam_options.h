@@ -2,6 +2,8 @@
 #ifndef TALLY_CLIENT_OPTIMIZERS_ADAM_OPTIONS_H_
 #define TALLY_CLIENT_OPTIMIZERS_ADAM_OPTIONS_H_
 
+#include <cstdint>
+
 #include "absl/status/status.h"
 #include "client/optimizers/optimizer.h"
 #include "kernels/backend.h"
@@ -18,6 +20,8 @@ struct AdamOptions {
   // Divide the moments by 1 - beta^t.
   bool bias_correction = true;
   NonFinitePolicy non_finite = NonFinitePolicy::kAbstain;
+  // The quality of the steps whose number divides by it is measured; 0: of none.
+  uint64_t quality_interval = 1;
   // Null: the fastest of this machine. All give the same bits.
   const Backend* backend = nullptr;
 };

@@ -43,6 +43,7 @@ class Birder final : public Optimizer {
     const Layout& layout = parts_.layout();
     TALLY_RETURN_IF_ERROR(CheckStepArguments(layout, parameters, gradients));
     const ScopedFloatEnvironment float_environment;
+    parts_.BeginStep();
     const uint64_t round = exchanger_.next_round();
     const auto encode = [&](uint32_t chunk) {
       const absl::Span<const float> gradient = ChunkOf(gradients, layout, chunk);
@@ -53,7 +54,7 @@ class Birder final : public Optimizer {
       const absl::Span<const float> gradient = ChunkOf(gradients, layout, result.chunk);
       TALLY_ASSIGN_OR_RETURN(const bool moves, layout.chunks()[result.chunk].dense
                                                    ? DenseDirection(result, fate, gradient)
-                                                   : VotedDirection(result));
+                                                   : VotedDirection(result, fate));
       if (!moves) return absl::OkStatus();
       return StepAgainst(step_options_, parts_.backend(), absl::MakeSpan(direction_),
                          ChunkOf(parameters, layout, result.chunk));
@@ -70,6 +71,10 @@ class Birder final : public Optimizer {
   }
 
   OptimizerStatistics statistics() const override { return parts_.Statistics(); }
+
+  absl::optional<RoundQuality> quality() const override {
+    return parts_.quality().Report([] { return 0.0; });
+  }
 
   std::string SaveState() const override {
     if (parts_.driver().failed()) return "";
@@ -112,11 +117,12 @@ class Birder final : public Optimizer {
   }
 
   // Both write direction_ of the chunk; false: there is none.
-  absl::StatusOr<bool> VotedDirection(const ChunkResult& result) {
+  absl::StatusOr<bool> VotedDirection(const ChunkResult& result, Fate fate) {
     if (!result.exchange.has_value()) return false;
     direction_.resize(parts_.layout().chunks()[result.chunk].num_elements);
     TALLY_RETURN_IF_ERROR(DecodeVoteResult(result, parts_.backend(), absl::MakeSpan(direction_)));
     ClearMasked(parts_.layout().live(result.chunk), absl::MakeSpan(direction_));
+    if (fate != Fate::kAbstained) Measure(result.chunk);
     return true;
   }
   absl::StatusOr<bool> DenseDirection(const ChunkResult& result, Fate fate,
@@ -131,9 +137,25 @@ class Birder final : public Optimizer {
       float& b = magnitude_[offset + i];
       m = beta * m + (1.0f - beta) * mean[i];
       b = beta * b + (1.0f - beta) * std::fabs(mean[i]);
-      direction_[i] = b > 0.0f ? std::clamp(m / b, -1.0f, 1.0f) : 0.0f;
+      direction_[i] = ShareOf(m, b);
     }
     return !mean.empty();
+  }
+
+  // u
+  static float ShareOf(float moment, float magnitude) {
+    return magnitude > 0.0f ? std::clamp(moment / magnitude, -1.0f, 1.0f) : 0.0f;
+  }
+
+  // Of a chunk whose outcome is direction_.
+  void Measure(uint32_t chunk) {
+    if (!parts_.quality().measures()) return;
+    const uint64_t offset = parts_.layout().chunks()[chunk].offset;
+    vote_.resize(direction_.size());
+    for (size_t i = 0; i < vote_.size(); ++i) {
+      vote_[i] = ShareOf(moment_[offset + i], magnitude_[offset + i]);
+    }
+    parts_.quality().Add(chunk, vote_, direction_);
   }
 
   const BirderOptions options_;
@@ -144,6 +166,7 @@ class Birder final : public Optimizer {
   std::vector<float> moment_;     // m: this worker's; of dense tensors everybody's
   std::vector<float> magnitude_;  // b, likewise
   std::vector<float> direction_;  // of one chunk
+  std::vector<float> vote_;       // u of one chunk, of a round that is measured
 };
 
 }  // namespace

@@ -74,6 +74,7 @@ absl::StatusOr<std::unique_ptr<Optimizer>> NewSignSgd(Exchanger* exchanger,
 
 absl::StatusOr<std::unique_ptr<Optimizer>> NewTopkSgd(Exchanger* exchanger,
                                                       const OptimizerOptions& options) {
+          .quality_interval = options.adam.quality_interval,
   return CreateTopkSgd(exchanger, {.sgd = SgdOptionsOf(options), .share = options.share});
 }
 

@@ -13,7 +13,8 @@ MethodParts::MethodParts(Exchanger* exchanger, const MethodOptions& options)
       dense_exchange_{DenseExchange{options.dense_dtype}, Divisor::kParticipants},
       driver_(exchanger),
       guard_(options.non_finite, &layout_, &backend_),
-      carry_(&layout_, options.dense_dtype, &guard_, &backend_) {}
+      carry_(&layout_, options.dense_dtype, &guard_, &backend_),
+      quality_(options.quality_interval, layout_.chunks().size(), &backend_) {}
 
 absl::StatusOr<bool> MethodParts::TakesPart(uint32_t chunk, absl::Span<const float> gradient) {
   if (guard_.Accepts(gradient)) return true;
@@ -50,6 +51,7 @@ SavedStateWriter MethodParts::BeginSave(absl::string_view method) const {
 absl::Status MethodParts::Load(const SavedState& saved) {
   TALLY_RETURN_IF_ERROR(carry_.Load(saved));
   steps_ = saved.steps();
+  quality_.Forget();
   return absl::OkStatus();
 }
 

@@ -11,6 +11,7 @@
 #include "client/optimizers/dense_carry.h"
 #include "client/optimizers/input_guard.h"
 #include "client/optimizers/optimizer.h"
+#include "client/optimizers/quality_meter.h"
 #include "client/optimizers/round_driver.h"
 #include "client/optimizers/saved_state.h"
 #include "codecs/exchange.h"
@@ -25,6 +26,8 @@ struct MethodOptions {
   // Number format of dense exchanges.
   DType dense_dtype = DType::kFloat32;
   NonFinitePolicy non_finite = NonFinitePolicy::kAbstain;
+  // The quality of the steps whose number divides by it is measured; 0: of none.
+  uint64_t quality_interval = 1;
   // Null: the fastest of this machine. All give the same bits.
   const Backend* backend = nullptr;
 };
@@ -42,7 +45,15 @@ class MethodParts {
   const RoundDriver& driver() const { return driver_; }
   InputGuard& guard() { return guard_; }
   uint64_t steps() const { return steps_; }
-  void CountStep() { ++steps_; }
+  // Before a step's first exchange and after its last.
+  void BeginStep() { quality_.BeginStep(steps_ + 1); }
+  void CountStep() {
+    ++steps_;
+    quality_.EndStep();
+  }
+  // Fed by the method with what its compressed exchanges did to their input.
+  QualityMeter& quality() { return quality_; }
+  const QualityMeter& quality() const { return quality_; }
 
   // Whether the chunk's gradient may be exchanged; counts it if not.
   // Returns OUT_OF_RANGE under NonFinitePolicy::kStop.
@@ -74,6 +85,7 @@ class MethodParts {
   uint64_t steps_ = 0;
 };
 
+  QualityMeter quality_;
 }  // namespace tally
 
 #endif  // TALLY_CLIENT_OPTIMIZERS_METHOD_PARTS_H_

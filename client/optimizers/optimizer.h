@@ -7,7 +7,9 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/optional.h"
 #include "absl/types/span.h"
+#include "client/optimizers/round_quality.h"
 
 namespace tally {
 
@@ -67,6 +69,12 @@ class Optimizer {
   // the state has other parts; DATA_LOSS if it is damaged. On error nothing has changed.
   virtual absl::Status LoadState(absl::string_view state) = 0;
 };
+  // What compression did to the last step (client/optimizers/round_quality.h). Unset if the step
+  // exchanged nothing lossily (as methods without compression never do, and warm-ups), did not
+  // succeed, or was not one of those that `quality_interval` lets measure. Asking costs a pass over
+  // the residual.
+  virtual absl::optional<RoundQuality> quality() const { return absl::nullopt; }
+
 
 }  // namespace tally
 

@@ -27,6 +27,7 @@ class SignSgd final : public Optimizer {
     const Layout& layout = parts_.layout();
     TALLY_RETURN_IF_ERROR(CheckStepArguments(layout, parameters, gradients));
     const ScopedFloatEnvironment float_environment;
+    parts_.BeginStep();
     const auto encode = [&](uint32_t chunk) {
       const absl::Span<const float> gradient = ChunkOf(gradients, layout, chunk);
       return layout.chunks()[chunk].dense ? parts_.EncodeDense(chunk, gradient)
@@ -46,6 +47,11 @@ class SignSgd final : public Optimizer {
             DecodeVoteResult(result, parts_.backend(), absl::MakeSpan(direction_)));
       }
       ClearMasked(layout.live(result.chunk), absl::MakeSpan(direction_));
+      if (!layout.chunks()[result.chunk].dense && fate != Fate::kAbstained) {
+        parts_.quality().Add(result.chunk,
+                             ChunkOf(absl::MakeConstSpan(momentum_), layout, result.chunk),
+                             direction_);
+      }
       return StepAgainst(options_, parts_.backend(), absl::MakeSpan(direction_),
                          ChunkOf(parameters, layout, result.chunk));
     };
@@ -61,6 +67,10 @@ class SignSgd final : public Optimizer {
   }
 
   OptimizerStatistics statistics() const override { return parts_.Statistics(); }
+
+  absl::optional<RoundQuality> quality() const override {
+    return parts_.quality().Report([] { return 0.0; }, UpdateScale::kFree);
+  }
 
   std::string SaveState() const override {
     if (parts_.driver().failed()) return "";

@@ -22,8 +22,9 @@ SketchFeedback::SketchFeedback(const Layout* layout, const SketchOptions& option
       groups_(layout->dealing().has_value() ? layout->dealing()->options().num_groups : 0),
       weight_(kDealtBlockElements) {}
 
-void SketchFeedback::StartRound(uint64_t round) {
+void SketchFeedback::StartRound(uint64_t round, QualityMeter* meter) {
   round_ = round;
+  meter_ = meter != nullptr && meter->measures() ? meter : nullptr;
   for (Group& group : groups_) group = Group();
 }
 
@@ -59,6 +60,11 @@ absl::StatusOr<ChunkContribution> SketchFeedback::Encode(uint32_t group, PutIn p
   const auto& sketch = absl::get<SketchExchange>(exchange.kind);
   const SketchShape shape = {
       .rows = sketch.rows, .columns = sketch.columns, .key = SketchKey(sketch.hash_seed, group)};
+  if (meter_ != nullptr) {
+    groups_[group].measured = {
+        .sums = {.num_elements = num_elements, .input_squares = backend_.SumOfSquares(dealt_)},
+        .columns = sketch.columns};
+  }
   table_.resize(SketchCells(shape));
   TALLY_RETURN_IF_ERROR(backend_.sketches().Sketch(shape, dealt_, absl::MakeSpan(table_)));
   Buffer payload(DensePayloadBytes(sketch.dtype, table_.size()));
@@ -118,6 +124,7 @@ absl::StatusOr<std::vector<SketchFeedback::Chosen>> SketchFeedback::ChooseUpdate
   struct Candidate {
     Chosen chosen;
     float sent;
+    uint32_t group;
   };
   std::vector<Candidate> candidates;
   for (uint32_t g = 0; g < groups_.size(); ++g) {
@@ -130,7 +137,7 @@ absl::StatusOr<std::vector<SketchFeedback::Chosen>> SketchFeedback::ChooseUpdate
         value /= weight_[0];
       }
       candidates.push_back(
-          {{index, value, group.counted}, group.sent.empty() ? sum_[index] : group.sent[k]});
+          {{index, value, group.counted}, group.sent.empty() ? sum_[index] : group.sent[k], g});
     }
   }
   std::sort(candidates.begin(), candidates.end(),
@@ -147,9 +154,30 @@ absl::StatusOr<std::vector<SketchFeedback::Chosen>> SketchFeedback::ChooseUpdate
   for (const uint32_t position : order) {
     const Candidate& candidate = candidates[position];
     update.push_back(candidate.chosen);
+    Measure(candidate.chosen.index, weighted[position], weights, groups_[candidate.group]);
     if (candidate.chosen.counted) sum_[candidate.chosen.index] -= candidate.sent;
   }
+  for (uint32_t g = 0; g < groups_.size(); ++g) {
+    if (!groups_[g].measured.has_value() || groups_[g].means.empty()) continue;
+    groups_[g].measured->num_candidates = groups_[g].means.size();
+    meter_->AddSketched(g, *groups_[g].measured);
+  }
   return update;
+}
+
+void SketchFeedback::Measure(uint64_t index, float update, Weights weights, Group& group) {
+  if (!group.measured.has_value()) return;
+  weights(index, absl::MakeSpan(weight_).first(1));
+  const double y = update;
+  const double x = weight_[0] * sum_[index];
+  SketchedGroup& measured = *group.measured;
+  measured.sums.product += x * y;
+  measured.sums.update_squares += y * y;
+  measured.chosen_squares += x * x;
+  const double smallest = std::fabs(y);
+  measured.smallest_chosen =
+      measured.num_chosen == 0 ? smallest : std::min(measured.smallest_chosen, smallest);
+  ++measured.num_chosen;
 }
 
 double SketchFeedback::Norm() const { return std::sqrt(backend_.SumOfSquares(sum_)); }

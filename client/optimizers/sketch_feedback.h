@@ -11,6 +11,7 @@
 #include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "client/exchanger.h"
+#include "client/optimizers/quality_meter.h"
 #include "client/optimizers/round_driver.h"
 #include "client/optimizers/saved_state.h"
 #include "client/optimizers/sketch_options.h"
@@ -51,8 +52,9 @@ class SketchFeedback {
   SketchFeedback(const Layout* layout, const SketchOptions& options, uint64_t run_seed,
                  const Backend* backend);
 
-  // Before the first Encode of a round.
-  void StartRound(uint64_t round);
+  // Before the first Encode of a round. `meter`, whose step is open, gets weight * a against the
+  // update; it outlives the round. Null: nobody measures.
+  void StartRound(uint64_t round, QualityMeter* meter);
 
   // The contribution to a group's first half.
   absl::StatusOr<ChunkContribution> Encode(uint32_t group, PutIn put_in, Weights weights);
@@ -80,15 +82,20 @@ class SketchFeedback {
     std::vector<float> sent;           // [candidates] what this worker contributed
     std::vector<float> means;          // [candidates] empty before the last result
     bool counted = false;
+    // Set if this worker takes part and the round is measured.
+    absl::optional<SketchedGroup> measured;
   };
 
   Exchange FirstHalf(uint32_t group) const;
+  // Takes an element of the update, weight * mean, to its group's measurement.
+  void Measure(uint64_t index, float update, Weights weights, Group& group);
 
   const Layout& layout_;
   const SketchOptions options_;
   const uint64_t run_seed_;
   const Backend& backend_;
   uint64_t round_ = 0;
+  QualityMeter* meter_ = nullptr;  // of the present round; null: it is not measured
   std::vector<float> sum_;
   std::vector<Group> groups_;
   std::vector<float> dealt_;   // of one group: weight * a

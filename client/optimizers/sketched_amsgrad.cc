@@ -32,6 +32,7 @@ class SketchedAmsgrad final : public Optimizer {
         exchanger_(*exchanger),
         parts_(exchanger, {.dense_dtype = options.dense_dtype,
                            .non_finite = options.adam.non_finite,
+                           .quality_interval = options.adam.quality_interval,
                            .backend = options.adam.backend}),
         feedback_(&parts_.layout(), options.sketch, exchanger->run_seed(), &parts_.backend()),
         decay_powers_(PowersOf(options.adam.beta2)),
@@ -55,6 +56,10 @@ class SketchedAmsgrad final : public Optimizer {
     statistics.compressing = !warming_up();
     statistics.residual_norm = feedback_.Norm();
     return statistics;
+  }
+
+  absl::optional<RoundQuality> quality() const override {
+    return parts_.quality().Report([this] { return feedback_.Norm(); });
   }
 
   std::string SaveState() const override {
@@ -110,7 +115,8 @@ absl::Status SketchedAmsgrad::Step(absl::Span<float> parameters,
   first_power_ *= options_.adam.beta1;
   second_power_ *= options_.adam.beta2;
   const bool dense_round = warming_up();
-  feedback_.StartRound(exchanger_.next_round());
+  parts_.BeginStep();
+  feedback_.StartRound(exchanger_.next_round(), &parts_.quality());
   const auto weights = [&](uint64_t offset, absl::Span<float> out) { WriteWeights(offset, out); };
   const auto put_in = [&](uint64_t offset, absl::Span<float> sum) {
     return PutIn(offset, gradients, sum);
@@ -133,13 +139,14 @@ absl::Status SketchedAmsgrad::Step(absl::Span<float> parameters,
                                   : feedback_.Take(result, fate);
   };
   TALLY_RETURN_IF_ERROR(parts_.driver().Run(encode, answer, apply));
-  parts_.CountStep();
   if (dense_round) {
+    parts_.CountStep();
     std::fill(last_chosen_.begin(), last_chosen_.end(), parts_.steps());
     return absl::OkStatus();
   }
   TALLY_ASSIGN_OR_RETURN(const std::vector<SketchFeedback::Chosen> update,
                          feedback_.ChooseUpdate(weights));
+  parts_.CountStep();
   for (const SketchFeedback::Chosen& chosen : update) Move(chosen, parameters);
   return absl::OkStatus();
 }

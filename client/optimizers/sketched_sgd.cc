@@ -31,7 +31,8 @@ class SketchedSgd final : public Optimizer {
     const Layout& layout = parts_.layout();
     TALLY_RETURN_IF_ERROR(CheckStepArguments(layout, parameters, gradients));
     const ScopedFloatEnvironment float_environment;
-    feedback_.StartRound(exchanger_.next_round());
+    parts_.BeginStep();
+    feedback_.StartRound(exchanger_.next_round(), &parts_.quality());
     const auto encode = [&](uint32_t chunk) -> absl::StatusOr<ChunkContribution> {
       if (layout.chunks()[chunk].dense) {
         return parts_.EncodeDense(chunk, ChunkOf(gradients, layout, chunk));
@@ -71,6 +72,10 @@ class SketchedSgd final : public Optimizer {
     OptimizerStatistics statistics = parts_.Statistics();
     statistics.residual_norm = feedback_.Norm();
     return statistics;
+  }
+
+  absl::optional<RoundQuality> quality() const override {
+    return parts_.quality().Report([this] { return feedback_.Norm(); });
   }
 
   std::string SaveState() const override {

@@ -30,6 +30,7 @@ class TopkSgd final : public Optimizer {
     const Layout& layout = parts_.layout();
     TALLY_RETURN_IF_ERROR(CheckStepArguments(layout, parameters, gradients));
     const ScopedFloatEnvironment float_environment;
+    parts_.BeginStep();
     const auto encode = [&](uint32_t chunk) {
       const absl::Span<const float> gradient = ChunkOf(gradients, layout, chunk);
       return layout.chunks()[chunk].dense ? parts_.EncodeDense(chunk, gradient)
@@ -43,10 +44,12 @@ class TopkSgd final : public Optimizer {
                                parts_.TakeDense(result, fate, ChunkOf(gradients, layout, chunk)));
         std::copy(mean.begin(), mean.end(), direction_.begin());
       } else {
-        feedback_.Settle(chunk, fate, -1.0f, ChunkOf(absl::MakeSpan(residual_), layout, chunk));
+        const absl::Span<float> residual = ChunkOf(absl::MakeSpan(residual_), layout, chunk);
         if (result.exchange.has_value()) {
           TALLY_RETURN_IF_ERROR(AddSparseResult(result, absl::MakeSpan(direction_)));
+          if (fate != Fate::kAbstained) parts_.quality().Add(chunk, residual, direction_);
         }
+        feedback_.Settle(chunk, fate, -1.0f, residual);
       }
       if (!result.exchange.has_value()) return absl::OkStatus();
       return Move(chunk, ChunkOf(parameters, layout, chunk));
@@ -66,6 +69,10 @@ class TopkSgd final : public Optimizer {
     OptimizerStatistics statistics = parts_.Statistics();
     statistics.residual_norm = std::sqrt(parts_.backend().SumOfSquares(residual_));
     return statistics;
+  }
+
+  absl::optional<RoundQuality> quality() const override {
+    return parts_.quality().Report([this] { return statistics().residual_norm; });
   }
 
   std::string SaveState() const override {
