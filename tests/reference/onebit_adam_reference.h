@@ -7,17 +7,11 @@
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <utility>
 #include <vector>
 
-namespace tally {
+#include "tests/reference/reference_model.h"
 
-// Tensors as a user lists them.
-struct ReferenceTensor {
-  size_t size = 0;
-  bool dense = false;
-  std::vector<std::pair<size_t, size_t>> masked = {};  // [begin, end)
-};
+namespace tally {
 
 enum class ReferenceScale { kRootMeanSquare, kMeanMagnitude };
 enum class ReferenceSegment { kBlock, kTensor, kModel };

@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/optional.h"
+#include "codecs/dealing.h"
 
 namespace tally {
 namespace {
@@ -74,7 +76,7 @@ size_t NumElements(const ReferenceOptions& options) {
   return num_elements;
 }
 
-Layout LayoutOf(const ReferenceOptions& options) {
+Layout LayoutOf(const ReferenceModelOptions& options) {
   std::vector<Tensor> tensors;
   for (const ReferenceTensor& tensor : options.tensors) {
     Tensor& added = tensors.emplace_back();
@@ -83,7 +85,18 @@ Layout LayoutOf(const ReferenceOptions& options) {
     added.treatment = tensor.dense ? Treatment::kDense : Treatment::kCompressed;
     for (const auto& [begin, end] : tensor.masked) added.masked.push_back({begin, end});
   }
-  return *Layout::Create(std::move(tensors), static_cast<uint32_t>(options.chunk_elements));
+  absl::optional<DealingOptions> dealing;
+  if (options.num_groups > 0) {
+    dealing = DealingOptions{.num_groups = static_cast<uint32_t>(options.num_groups),
+                             .seed = options.dealing_seed};
+  }
+  return *Layout::Create(std::move(tensors), static_cast<uint32_t>(options.chunk_elements),
+                         dealing);
+}
+
+Layout LayoutOf(const ReferenceOptions& options) {
+  return LayoutOf(
+      ReferenceModelOptions{.tensors = options.tensors, .chunk_elements = options.chunk_elements});
 }
 
 std::vector<ReferenceTensor> IrregularTensors() {
@@ -93,6 +106,15 @@ std::vector<ReferenceTensor> IrregularTensors() {
           {.size = 3},
           {.size = 4099, .dense = true},
           {.size = 5000, .masked = {{17, 18}}}};
+}
+
+std::vector<ReferenceTensor> SmallIrregularTensors() {
+  return {{.size = 901, .masked = {{0, 64}, {100, 101}, {890, 900}}},
+          {.size = 57, .dense = true},
+          {.size = 1234},
+          {.size = 3},
+          {.size = 409, .dense = true},
+          {.size = 500, .masked = {{17, 18}}}};
 }
 
 }  // namespace tally

@@ -10,6 +10,7 @@
 #include "absl/types/span.h"
 #include "codecs/layout.h"
 #include "tests/reference/onebit_adam_reference.h"
+#include "tests/reference/reference_model.h"
 
 namespace tally {
 
@@ -41,10 +42,13 @@ class TrainingScript {
 size_t NumElements(const ReferenceOptions& options);
 
 // The layout of the reference's tensors.
+Layout LayoutOf(const ReferenceModelOptions& options);
 Layout LayoutOf(const ReferenceOptions& options);
 
 // Compressed and dense tensors of odd sizes that cross chunks, one with a mask.
 std::vector<ReferenceTensor> IrregularTensors();
+// The same with a tenth of the elements.
+std::vector<ReferenceTensor> SmallIrregularTensors();
 
 }  // namespace tally
 
