@@ -38,7 +38,6 @@ OptimizerOptions Options() {
   options.adam.epsilon = 0.0f;
   options.adam.bias_correction = false;
   options.momentum = 0.0f;
-  options.warmup_rounds = 1;
   options.share = 0.5;
   options.sketch = {.num_updated = 1, .columns = 64};
   return options;
