@@ -1,6 +1,7 @@
 #include "client/optimizers/adam_state.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 
 #include "base/status_macros.h"
@@ -17,9 +18,9 @@ AdamState::AdamState(const AdamOptions& options, bool amsgrad, uint64_t num_elem
       largest_moment_(amsgrad ? num_elements : 0),
       gradient_(kTileElements) {}
 
-void AdamState::BeginStep() {
+void AdamState::BeginStep(bool moves_second_moment) {
   first_power_ *= options_.beta1;
-  second_power_ *= options_.beta2;
+  if (moves_second_moment) second_power_ *= options_.beta2;
 }
 
 float AdamState::first_correction() const {
@@ -30,26 +31,67 @@ float AdamState::second_correction() const {
   return options_.bias_correction ? static_cast<float>(1.0 / second_weight()) : 1.0f;
 }
 
-absl::Status AdamState::Step(uint64_t offset, absl::Span<const float> gradient,
-                             absl::Span<float> parameters) {
+absl::Status AdamState::MoveMoments(uint64_t offset, absl::Span<const float> gradient) {
+  const absl::Span<float> first = first_moment(offset, gradient.size());
+  const absl::Span<float> second = absl::MakeSpan(second_moment_).subspan(offset, gradient.size());
+  const float one_minus_beta2 = 1.0f - options_.beta2;
+  for (size_t i = 0; i < gradient.size(); ++i) {
+    second[i] = options_.beta2 * second[i] + one_minus_beta2 * (gradient[i] * gradient[i]);
+  }
+  return backend_->Blend(options_.beta1, first, one_minus_beta1(), gradient, first);
+}
+
+void AdamState::DropWithoutVariance(uint64_t offset, absl::Span<float> values) const {
+  const absl::Span<const float> second = second_moment(offset, values.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    values[i] = second[i] > 0.0f ? values[i] : 0.0f;
+  }
+}
+
+AdamArgs AdamState::Arguments(uint64_t offset, absl::Span<const float> gradient,
+                              absl::Span<float> parameters) {
   const auto range = [&](std::vector<float>& moment) {
     return moment.empty() ? absl::Span<float>()
                           : absl::MakeSpan(moment).subspan(offset, parameters.size());
   };
-  return backend_->AdamStep({.parameters = parameters,
-                             .first_moment = range(first_moment_),
-                             .second_moment = range(second_moment_),
-                             .largest_moment = range(largest_moment_),
-                             .gradient = gradient,
-                             .beta1 = options_.beta1,
-                             .one_minus_beta1 = 1.0f - options_.beta1,
-                             .beta2 = options_.beta2,
-                             .one_minus_beta2 = 1.0f - options_.beta2,
-                             .learning_rate = options_.learning_rate,
-                             .first_correction = first_correction(),
-                             .second_correction = second_correction(),
-                             .epsilon = options_.epsilon,
-                             .weight_decay = options_.weight_decay});
+  return {.parameters = parameters,
+          .first_moment = range(first_moment_),
+          .second_moment = range(second_moment_),
+          .largest_moment = range(largest_moment_),
+          .gradient = gradient,
+          .beta1 = options_.beta1,
+          .one_minus_beta1 = 1.0f - options_.beta1,
+          .beta2 = options_.beta2,
+          .one_minus_beta2 = 1.0f - options_.beta2,
+          .learning_rate = options_.learning_rate,
+          .first_correction = first_correction(),
+          .second_correction = second_correction(),
+          .epsilon = options_.epsilon,
+          .weight_decay = options_.weight_decay};
+}
+
+absl::Status AdamState::Step(uint64_t offset, absl::Span<const float> gradient,
+                             absl::Span<float> parameters) {
+  return backend_->AdamStep(Arguments(offset, gradient, parameters));
+}
+
+absl::Status AdamState::StepWithMomentum(uint64_t offset, absl::Span<const float> momentum,
+                                         absl::Span<float> parameters) {
+  AdamArgs arguments = Arguments(offset, momentum, parameters);
+  const double beta1 = options_.beta1;
+  arguments.beta1 = 0.0f;
+  arguments.one_minus_beta1 = 1.0f;
+  arguments.one_minus_beta2 = static_cast<float>((1.0 - static_cast<double>(options_.beta2)) *
+                                                 (1.0 + beta1) / (1.0 - beta1));
+  return backend_->AdamStep(arguments);
+}
+
+void AdamState::WriteRoot(uint64_t offset, absl::Span<float> out) const {
+  const std::vector<float>& moment = largest_moment_.empty() ? second_moment_ : largest_moment_;
+  const float correction = second_correction();
+  for (size_t i = 0; i < out.size(); ++i) {
+    out[i] = std::sqrt(moment[offset + i] * correction) + options_.epsilon;
+  }
 }
 
 absl::Status AdamState::StepWithPayload(uint64_t offset, DType dtype,
@@ -67,14 +109,32 @@ absl::Status AdamState::StepWithPayload(uint64_t offset, DType dtype,
 
 absl::Status AdamState::StepWithFixedVariance(uint64_t offset, float second_correction,
                                               absl::Span<float> parameters) {
+  return StepWithFixedVariance(offset, second_correction, options_.learning_rate, parameters);
+}
+
+absl::Status AdamState::StepWithFixedVariance(uint64_t offset, float second_correction,
+                                              float learning_rate, absl::Span<float> parameters) {
   return backend_->MomentumStep({.parameters = parameters,
                                  .first_moment = first_moment(offset, parameters.size()),
                                  .second_moment = second_moment(offset, parameters.size()),
-                                 .learning_rate = options_.learning_rate,
+                                 .learning_rate = learning_rate,
                                  .first_correction = first_correction(),
                                  .second_correction = second_correction,
                                  .epsilon = options_.epsilon,
                                  .weight_decay = options_.weight_decay});
+}
+
+absl::Status AdamState::Direction(uint64_t offset, float second_correction, absl::Span<float> out) {
+  // A step of -1 from the origin.
+  std::fill(out.begin(), out.end(), 0.0f);
+  return backend_->MomentumStep({.parameters = out,
+                                 .first_moment = first_moment(offset, out.size()),
+                                 .second_moment = second_moment(offset, out.size()),
+                                 .learning_rate = -1.0f,
+                                 .first_correction = first_correction(),
+                                 .second_correction = second_correction,
+                                 .epsilon = options_.epsilon,
+                                 .weight_decay = 0.0f});
 }
 
 void AdamState::Save(SavedStateWriter& writer) const {

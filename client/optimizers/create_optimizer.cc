@@ -4,13 +4,17 @@
 #include "absl/strings/str_join.h"
 #include "client/optimizers/birder.h"
 #include "client/optimizers/dense_adam.h"
+#include "client/optimizers/dense_lamb.h"
 #include "client/optimizers/dense_sgd.h"
 #include "client/optimizers/method_parts.h"
+#include "client/optimizers/onebit_adam.h"
+#include "client/optimizers/onebit_lamb.h"
 #include "client/optimizers/sgd_options.h"
 #include "client/optimizers/sign_sgd.h"
 #include "client/optimizers/sketched_amsgrad.h"
 #include "client/optimizers/sketched_sgd.h"
 #include "client/optimizers/topk_sgd.h"
+#include "client/optimizers/zeroone_adam.h"
 
 namespace tally {
 namespace {
@@ -28,21 +32,49 @@ absl::StatusOr<std::unique_ptr<Optimizer>> NewDenseAmsgrad(Exchanger* exchanger,
                          {.adam = options.adam, .amsgrad = true, .dtype = options.dtype});
 }
 
+OneBitAdamOptions OneBitOptionsOf(const OptimizerOptions& options) {
+  return {.adam = options.adam,
+          .warmup_rounds = options.warmup_rounds,
+          .freeze_threshold = options.freeze_threshold,
+          .freeze_interval = options.freeze_interval,
+          .min_warmup_rounds = options.min_warmup_rounds,
+          .scale_rule = options.scale_rule,
+          .granularity = options.granularity,
+          .dense_dtype = options.dtype};
+}
+
 absl::StatusOr<std::unique_ptr<Optimizer>> NewOneBitAdam(Exchanger* exchanger,
                                                          const OptimizerOptions& options) {
-  return CreateOneBitAdam(exchanger, {.adam = options.adam,
-                                      .warmup_rounds = options.warmup_rounds,
-                                      .freeze_threshold = options.freeze_threshold,
-                                      .freeze_interval = options.freeze_interval,
-                                      .min_warmup_rounds = options.min_warmup_rounds,
-                                      .scale_rule = options.scale_rule,
-                                      .granularity = options.granularity,
-                                      .dense_dtype = options.dtype});
+  return CreateOneBitAdam(exchanger, OneBitOptionsOf(options));
+}
+
+absl::StatusOr<std::unique_ptr<Optimizer>> NewOneBitLamb(Exchanger* exchanger,
+                                                         const OptimizerOptions& options) {
+  return CreateOneBitLamb(exchanger,
+                          {.onebit = OneBitOptionsOf(options), .rates = options.layer_rates});
+}
+
+absl::StatusOr<std::unique_ptr<Optimizer>> NewDenseLamb(Exchanger* exchanger,
+                                                        const OptimizerOptions& options) {
+  return CreateDenseLamb(
+      exchanger, {.adam = options.adam, .rates = options.layer_rates, .dtype = options.dtype});
+}
+
+absl::StatusOr<std::unique_ptr<Optimizer>> NewZeroOneAdam(Exchanger* exchanger,
+                                                          const OptimizerOptions& options) {
+  ZeroOneScheduleOptions schedule = options.schedule;
+  schedule.variance_steps = options.warmup_rounds.value_or(schedule.variance_steps);
+  return CreateZeroOneAdam(exchanger, {.adam = options.adam,
+                                       .schedule = schedule,
+                                       .scale_rule = options.scale_rule,
+                                       .granularity = options.granularity,
+                                       .dense_dtype = options.dtype});
 }
 
 MethodOptions MethodOptionsOf(const OptimizerOptions& options) {
   return {.dense_dtype = options.dtype,
           .non_finite = options.adam.non_finite,
+          .quality_interval = options.adam.quality_interval,
           .backend = options.adam.backend};
 }
 
@@ -74,7 +106,6 @@ absl::StatusOr<std::unique_ptr<Optimizer>> NewSignSgd(Exchanger* exchanger,
 
 absl::StatusOr<std::unique_ptr<Optimizer>> NewTopkSgd(Exchanger* exchanger,
                                                       const OptimizerOptions& options) {
-          .quality_interval = options.adam.quality_interval,
   return CreateTopkSgd(exchanger, {.sgd = SgdOptionsOf(options), .share = options.share});
 }
 
@@ -111,8 +142,11 @@ struct Method {
 constexpr Method kMethods[] = {
     {.name = "dense_adam", .create = NewDenseAdam},
     {.name = "dense_amsgrad", .create = NewDenseAmsgrad},
+    {.name = "dense_lamb", .create = NewDenseLamb},
     {.name = "dense_sgd", .create = NewDenseSgd},
     {.name = "onebit_adam", .create = NewOneBitAdam},
+    {.name = "onebit_lamb", .create = NewOneBitLamb},
+    {.name = "zeroone_adam", .create = NewZeroOneAdam},
     {.name = "birder", .create = NewBirder},
     {.name = "cd_adam", .create = NewCdAdam},
     {.name = "sketched_amsgrad", .create = NewSketchedAmsgrad, .sketches = true},

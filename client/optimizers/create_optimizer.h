@@ -12,9 +12,11 @@
 #include "client/exchanger.h"
 #include "client/optimizers/adam_options.h"
 #include "client/optimizers/cd_adam.h"
-#include "client/optimizers/onebit_adam.h"
+#include "client/optimizers/layer_rate.h"
+#include "client/optimizers/onebit_options.h"
 #include "client/optimizers/optimizer.h"
 #include "client/optimizers/sketch_options.h"
+#include "client/optimizers/zeroone_schedule.h"
 #include "codecs/layout.h"
 #include "kernels/backend.h"
 #include "kernels/dtype.h"
@@ -30,15 +32,22 @@ struct OptimizerOptions {
   // Number format of dense exchanges.
   DType dtype = DType::kFloat32;
 
-  // onebit_adam and sketched_amsgrad; the automatic rule is the former's alone.
+  // onebit_adam, onebit_lamb and sketched_amsgrad; the automatic rule is the former two's alone.
+  // For zeroone_adam it takes the place of schedule.variance_steps.
   absl::optional<uint64_t> warmup_rounds = absl::nullopt;
 
-  // onebit_adam
+  // onebit_adam, onebit_lamb; zeroone_adam takes the last two.
   float freeze_threshold = OneBitAdamOptions().freeze_threshold;
   uint64_t freeze_interval = 0;
   uint64_t min_warmup_rounds = 0;
   ScaleRule scale_rule = ScaleRule::kRootMeanSquare;
   ScaleGranularity granularity = {};
+
+  // dense_lamb, onebit_lamb
+  LayerRateOptions layer_rates = {};
+
+  // zeroone_adam
+  ZeroOneScheduleOptions schedule = {};
 
   // birder
   bool vote_counts = false;

@@ -26,8 +26,9 @@ LoopbackGroup NewGroup(bool dealt = false) {
 
 TEST(CreateOptimizerTest, KnowsItsNames) {
   EXPECT_THAT(OptimizerNames(),
-              ElementsAre("dense_adam", "dense_amsgrad", "dense_sgd", "onebit_adam", "birder",
-                          "cd_adam", "sketched_amsgrad", "sketched_sgd", "sign_sgd", "topk_sgd"));
+              ElementsAre("dense_adam", "dense_amsgrad", "dense_lamb", "dense_sgd", "onebit_adam",
+                          "onebit_lamb", "zeroone_adam", "birder", "cd_adam", "sketched_amsgrad",
+                          "sketched_sgd", "sign_sgd", "topk_sgd"));
   for (const absl::string_view name : OptimizerNames()) {
     SCOPED_TRACE(name);
     LoopbackGroup group = NewGroup(Sketches(name));
@@ -45,7 +46,7 @@ TEST(CreateOptimizerTest, ListsTheNamesToWhoMissesThem) {
   EXPECT_THAT(CreateOptimizer("adam", group.worker(0), {}),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        AllOf(HasSubstr("`name` = \"adam\""),
-                             HasSubstr("dense_adam, dense_amsgrad, dense_sgd"))));
+                             HasSubstr("dense_adam, dense_amsgrad, dense_lamb"))));
 }
 
 TEST(CreateOptimizerTest, KnowsWhoSketches) {
@@ -72,6 +73,18 @@ TEST(CreateOptimizerTest, HandsOnTheOptions) {
   options.freeze_threshold = 2.0f;
   EXPECT_THAT(CreateOptimizer("onebit_adam", group.worker(0), options),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("`freeze_threshold`")));
+  options.freeze_threshold = 0.5f;
+  options.layer_rates.min_factor = 2.0;
+  for (const absl::string_view name : {"dense_lamb", "onebit_lamb"}) {
+    EXPECT_THAT(CreateOptimizer(name, group.worker(0), options),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("`min_factor`")));
+  }
+  options.schedule.variance_scaler = 0;
+  EXPECT_THAT(CreateOptimizer("zeroone_adam", group.worker(0), options),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("`variance_scaler`")));
+  options.warmup_rounds = 0;
+  EXPECT_THAT(CreateOptimizer("zeroone_adam", group.worker(0), options),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("`variance_steps` = 0")));
   options.adam.beta2 = -1.0f;
   EXPECT_THAT(CreateOptimizer("dense_adam", group.worker(0), options),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("`beta2`")));

@@ -44,6 +44,8 @@ class MethodParts {
   RoundDriver& driver() { return driver_; }
   const RoundDriver& driver() const { return driver_; }
   InputGuard& guard() { return guard_; }
+  // Of the chunks' dense exchanges.
+  DenseCarry& carry() { return carry_; }
   uint64_t steps() const { return steps_; }
   // Before a step's first exchange and after its last.
   void BeginStep() { quality_.BeginStep(steps_ + 1); }
@@ -83,9 +85,9 @@ class MethodParts {
   DenseCarry carry_;
   std::vector<float> mean_;
   uint64_t steps_ = 0;
+  QualityMeter quality_;
 };
 
-  QualityMeter quality_;
 }  // namespace tally
 
 #endif  // TALLY_CLIENT_OPTIMIZERS_METHOD_PARTS_H_

@@ -10,7 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/types/optional.h"
 #include "client/optimizers/create_optimizer.h"
+#include "client/optimizers/round_quality.h"
 #include "codecs/layout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -41,6 +43,10 @@ OptimizerOptions SmallOptions() {
   options.block_elements = 256;
   options.share = 0.05;
   options.sketch = {.num_updated = 40, .columns = 256};
+  // After the warm-up 0/1 Adam exchanges at steps 4 to 6, 8, 12 and so on.
+  options.schedule.variance_scaler = 1;
+  options.schedule.local_step_scaler = 2;
+  options.schedule.max_local_steps = 4;
   return options;
 }
 
@@ -64,6 +70,11 @@ std::vector<MethodCase> MethodCases() {
   cases.back().options.sketch.columns = 4096;  // estimates must be good for something
   cases.push_back({"sketched_amsgrad_in_16_bits", "sketched_amsgrad", SmallOptions()});
   cases.back().options.sketch.values_dtype = DType::kBFloat16;
+  cases.push_back({"onebit_lamb_with_decay_and_one_scale", "onebit_lamb", SmallOptions()});
+  cases.back().options.adam.weight_decay = 0.01f;
+  cases.back().options.granularity.unit = ScaleGranularity::Unit::kModel;
+  cases.push_back({"zeroone_adam_in_16_bits", "zeroone_adam", SmallOptions()});
+  cases.back().options.dtype = DType::kBFloat16;
   cases.push_back({"dense_adam_in_16_bits", "dense_adam", SmallOptions()});
   cases.back().options.dtype = DType::kBFloat16;
   return cases;
@@ -90,8 +101,9 @@ void WriteGradient(size_t worker, uint64_t round, const std::vector<float>& x,
 }
 
 struct Training {
-  std::vector<std::vector<float>> parameters;  // by worker
-  std::vector<std::string> states;             // by worker
+  std::vector<std::vector<float>> parameters;           // by worker
+  std::vector<std::string> states;                      // by worker
+  std::vector<absl::optional<RoundQuality>> qualities;  // by worker, of the last round
 };
 
 struct Script {
@@ -103,6 +115,7 @@ struct Script {
   // True: this worker's gradient is no number in this round.
   std::function<bool(size_t worker, uint64_t round)> is_broken = nullptr;
   const Backend* backend = nullptr;  // null: the fastest
+  uint64_t quality_interval = 1;
 };
 
 class MethodsTest : public testing::TestWithParam<MethodCase> {
@@ -110,6 +123,7 @@ class MethodsTest : public testing::TestWithParam<MethodCase> {
   static Training Play(const Script& script) {
     OptimizerOptions options = GetParam().options;
     options.adam.backend = script.backend;
+    options.adam.quality_interval = script.quality_interval;
     const Backend* backend =
         script.backend != nullptr ? script.backend : SupportedBackends().back();
     LoopbackGroup group(LayoutFor(GetParam()),
@@ -117,9 +131,10 @@ class MethodsTest : public testing::TestWithParam<MethodCase> {
     Training run;
     run.parameters.resize(kWorkers);
     run.states.resize(kWorkers);
+    run.qualities.resize(kWorkers);
     const absl::Status status = group.RunWorkers([&](size_t worker) {
       return Work(script, options, group.worker(worker), worker, run.parameters[worker],
-                  run.states[worker]);
+                  run.states[worker], run.qualities[worker]);
     });
     EXPECT_THAT(status, IsOk());
     return run;
@@ -128,7 +143,7 @@ class MethodsTest : public testing::TestWithParam<MethodCase> {
  private:
   static absl::Status Work(const Script& script, const OptimizerOptions& options,
                            Exchanger* exchanger, size_t worker, std::vector<float>& x,
-                           std::string& state) {
+                           std::string& state, absl::optional<RoundQuality>& quality) {
     absl::StatusOr<std::unique_ptr<Optimizer>> optimizer =
         CreateOptimizer(GetParam().name, exchanger, options);
     if (!optimizer.ok()) return optimizer.status();
@@ -149,6 +164,7 @@ class MethodsTest : public testing::TestWithParam<MethodCase> {
       if (!status.ok()) return status;
     }
     state = (*optimizer)->SaveState();
+    quality = (*optimizer)->quality();
     return absl::OkStatus();
   }
 };
@@ -240,6 +256,38 @@ TEST_P(MethodsTest, GivesTheSameBitsOnEveryBackEnd) {
     const Training run = Play({.backend = backend});
     EXPECT_TRUE(run.parameters == expected.parameters) << backend->name();
     EXPECT_TRUE(run.states == expected.states) << backend->name();
+    for (size_t worker = 0; worker < kWorkers; ++worker) {
+      const auto& quality = run.qualities[worker];
+      ASSERT_EQ(quality.has_value(), expected.qualities[worker].has_value());
+      if (!quality.has_value()) continue;
+      EXPECT_EQ(quality->cosine, expected.qualities[worker]->cosine) << backend->name();
+      EXPECT_EQ(quality->relative_error, expected.qualities[worker]->relative_error);
+    }
+  }
+}
+
+bool ReportsQuality(const std::string& method) {
+  return method.find("dense") == std::string::npos && method.find("one") == std::string::npos;
+}
+
+TEST_P(MethodsTest, MeasuringARoundChangesNothing) {
+  const auto misses = [](size_t worker, uint64_t round, uint32_t chunk) {
+    return (worker + round + chunk) % 4 == 0;
+  };
+  const Training measured = Play({.misses = misses});
+  const Training unmeasured = Play({.misses = misses, .quality_interval = 0});
+  EXPECT_TRUE(measured.parameters == unmeasured.parameters);
+  EXPECT_TRUE(measured.states == unmeasured.states);
+  for (size_t worker = 0; worker < kWorkers; ++worker) {
+    EXPECT_FALSE(unmeasured.qualities[worker].has_value());
+    const auto& quality = measured.qualities[worker];
+    const bool is_lossy = ReportsQuality(GetParam().name);
+    ASSERT_EQ(quality.has_value(), is_lossy);
+    if (!is_lossy) continue;
+    EXPECT_EQ(quality->step, kRounds);
+    EXPECT_GT(quality->num_elements, 0u);
+    EXPECT_GT(quality->cosine, 0.0);
+    EXPECT_TRUE(std::isfinite(quality->relative_error));
   }
 }
 

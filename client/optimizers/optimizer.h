@@ -28,14 +28,23 @@ struct OptimizerStatistics {
   // True once the method has left its uncompressed warm-up (always, for methods without one; never
   // for dense_adam).
   bool compressing = false;
+  // Whether the parameters are bit-identical on all workers now. False only between two exchanges
+  // of a method that takes steps without one.
+  bool common_parameters = true;
   // Norm (2) of this worker's residual after the last compressed step; 0 for methods without one.
   // Asking costs a pass over the residual.
   double residual_norm = 0;
+  // Norm (2) of what this worker's residual held when the method itself gave it up (0/1 Adam, once,
+  // when it freezes the variance); 0 before.
+  double reset_residual_norm = 0;
 };
 
-// A data-parallel optimizer: one Step is one exchange with all workers and one update of the model.
-// Its replicated state (moments, step number, the parameters themselves) is bit-identical on all
-// workers after every step; its residual is this worker's own. Not thread-safe.
+// A data-parallel optimizer: one Step is one update of the model, and one exchange with all workers
+// unless the method says that some of its steps open no round. Its replicated state (moments, step
+// number, the parameters themselves) is bit-identical on all workers after every step that
+// exchanged; in a step without an exchange parameters and momentum part, each worker's on its own
+// way, until the next exchange brings them to one point again (common_parameters). Which steps
+// exchange is itself replicated. The residual is this worker's own. Not thread-safe.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
@@ -45,7 +54,8 @@ class Optimizer {
 
   // Exchanges `gradients` and updates `parameters` in place; both [layout.num_elements()] in the
   // order of the flat vector (codecs/layout.h), finite parameters, not overlapping. Blocks until
-  // the round is over.
+  // the round is over, if the step has one. No matter how long a worker computes or steps without
+  // a round, the exchange's heartbeats go on: nobody takes it for silent.
   // Returns INVALID_ARGUMENT if a size is wrong; then nothing has happened. Returns OUT_OF_RANGE if
   // a gradient is not finite under kStop; else the exchange's error: then chunks may stand at
   // different rounds, the parameters are not to be used, and every further Step returns that error.
@@ -59,8 +69,15 @@ class Optimizer {
 
   virtual OptimizerStatistics statistics() const = 0;
 
+  // What compression did to the last step (client/optimizers/round_quality.h). Unset if the step
+  // exchanged nothing lossily (as methods without compression never do, and warm-ups), did not
+  // succeed, or was not one of those that `quality_interval` lets measure. Asking costs a pass over
+  // the residual.
+  virtual absl::optional<RoundQuality> quality() const { return absl::nullopt; }
+
   // The whole state, residual included, for a checkpoint next to the parameters. Not during a Step.
-  // Empty once a Step has failed.
+  // Between exchanges both are this worker's own: parameters that others are to load must be saved
+  // while they are common. Empty once a Step has failed.
   virtual std::string SaveState() const = 0;
 
   // Takes a state that SaveState gave, for the same method, options and layout; the next Step
@@ -69,12 +86,6 @@ class Optimizer {
   // the state has other parts; DATA_LOSS if it is damaged. On error nothing has changed.
   virtual absl::Status LoadState(absl::string_view state) = 0;
 };
-  // What compression did to the last step (client/optimizers/round_quality.h). Unset if the step
-  // exchanged nothing lossily (as methods without compression never do, and warm-ups), did not
-  // succeed, or was not one of those that `quality_interval` lets measure. Asking costs a pass over
-  // the residual.
-  virtual absl::optional<RoundQuality> quality() const { return absl::nullopt; }
-
 
 }  // namespace tally
 

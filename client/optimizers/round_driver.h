@@ -58,6 +58,8 @@ class RoundDriver {
   absl::Status Run(Encode encode, Answer answer, Apply apply);
 
   bool failed() const { return !failure_.ok(); }
+  // The error that every further Run returns; OK while there is none.
+  const absl::Status& failure() const { return failure_; }
 
  private:
   absl::Status RunOnce(Encode encode, Answer answer, Apply apply);
