@@ -24,14 +24,14 @@ that the default takes less than three minutes on two cores.
                            the trainer, whose --help lists them   (none)
   --workers N              worker processes, 1 to 64              (4)
   --aggregators N          aggregator processes, 1 to 64          (2)
-  --rounds N               steps per run, 10 to 1000000; a fifth of them are the uncompressed
+  --rounds N               steps per run, 10 to 1000000; some of them are the uncompressed
                            warm-up of methods that have one       (600)
   --text FILE              a text file, or a directory of them    (/usr/share/common-licenses)
   --out DIR                where the results go                   (out/quickstart)
   --help                   this text
 
 Fails, and says why, if a process fails, if the workers of a run end with different parameters, or
-if a compressed run's validation loss is more than 5 % above that of dense_adam.
+if 1-bit Adam's validation loss is more than 3 % above that of dense_adam.
 END
 }
 
@@ -53,8 +53,8 @@ check_number() {
   fi
 }
 
-readonly ALL_OPTIMIZERS=dense_adam,onebit_adam,birder,dense_amsgrad,cd_adam,sketched_amsgrad,\
-dense_sgd,sign_sgd,topk_sgd,sketched_sgd
+readonly ALL_OPTIMIZERS=dense_adam,onebit_adam,zeroone_adam,birder,dense_lamb,onebit_lamb,\
+dense_amsgrad,cd_adam,sketched_amsgrad,dense_sgd,sign_sgd,topk_sgd,sketched_sgd
 optimizers=dense_adam,onebit_adam
 workers=4
 aggregators=2
@@ -212,8 +212,7 @@ train() {
     start "${name}" "${directory}/${name}.log" "${trainer_binary}" --job="quickstart-${optimizer}" \
       --run="${run}" --worker="${name}" --rank="${rank}" --workers="${workers}" \
       --aggregators="${addresses}" --optimizer="${optimizer}" --variant="${variant}" \
-      --rounds="${rounds}" \
-      --warmup_rounds="$((rounds / 5))" --text="${text}" \
+      --rounds="${rounds}" --text="${text}" \
       --validate_every="$(((rounds + 7) / 8))" --report="${directory}/${name}.json" "${flags[@]}"
   done
   while ((${#running[@]} > aggregators)); do

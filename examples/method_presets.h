@@ -14,6 +14,9 @@ struct MethodPreset {
   // Found by the search that docs/benchmarks.md records.
   double learning_rate = 1e-3;
   double momentum = 0.9;
+  // Of all rounds, those that are an uncompressed warm-up (of zeroone_adam: until it freezes its
+  // variance); 0: the method has none.
+  double warmup_share = 0;
   // How far above the twin's loss a quickstart may end; unset: it is shown, not judged.
   absl::optional<double> allowed_gap = absl::nullopt;
 };

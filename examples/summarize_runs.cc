@@ -66,7 +66,7 @@ absl::Status Run(const std::vector<std::string>& lists) {
 int main(int argc, char** argv) {
   absl::SetProgramUsageMessage(
       "Summarises runs from the reports of their workers, and fails if the workers of a run ended\n"
-      "with different parameters or a compressed run's loss is more than 5 % above "
+      "with different parameters or 1-bit Adam's loss is more than 3 % above "
       "dense_adam's.\n\n"
       "  summarize_runs --out=DIR dense/w-0.json,dense/w-1.json onebit/w-0.json,onebit/w-1.json");
   const std::vector<char*> arguments = absl::ParseCommandLine(argc, argv);

@@ -1,5 +1,8 @@
 #include "examples/trainer_flags.h"
 
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -28,8 +31,18 @@ ABSL_FLAG(std::string, variant, "",
           "A name for these settings, for the reports: tells runs of one method apart.");
 ABSL_FLAG(uint64_t, rounds, 600, "Steps to train.");
 ABSL_FLAG(absl::optional<uint64_t>, warmup_rounds, absl::nullopt,
-          "Uncompressed rounds at the start, for methods that have them; if empty, the method "
-          "decides.");
+          "Uncompressed rounds at the start, for methods that have them, and steps until "
+          "zeroone_adam freezes its variance; if empty, a share of the rounds that suits the "
+          "method.");
+ABSL_FLAG(
+    double, max_coefficient, 10,
+    "For dense_lamb and onebit_lamb: bound of a tensor's rate, relative to the learning rate.");
+ABSL_FLAG(uint64_t, variance_scaler, 16,
+          "For zeroone_adam: its variance is refreshed half as often after so many refreshes.");
+ABSL_FLAG(absl::optional<uint64_t>, local_step_scaler, absl::nullopt,
+          "For zeroone_adam: it exchanges half as often after so many steps with a frozen "
+          "variance; if empty, a fifth of the rounds.");
+ABSL_FLAG(uint64_t, max_local_steps, 16, "For zeroone_adam: the most steps between two exchanges.");
 ABSL_FLAG(double, beta1, 0.9, "Of the first moment, for methods of Adam's family.");
 ABSL_FLAG(double, beta2, 0.999, "Of the second moment, for methods of Adam's family.");
 ABSL_FLAG(absl::optional<double>, momentum, absl::nullopt,
@@ -40,6 +53,7 @@ ABSL_FLAG(std::string, dense_type, "float32",
           "Number format of dense exchanges: float32, float16 or bfloat16.");
 ABSL_FLAG(bool, vote_counts, false, "For birder: the numbers of votes come down, not bits.");
 ABSL_FLAG(std::string, compressor, "sign", "Of cd_adam: sign or topk.");
+ABSL_FLAG(std::string, tracking, "momentum", "What cd_adam tracks: gradient or momentum.");
 ABSL_FLAG(uint32_t, block_elements, 1024, "For cd_adam: elements that share a scale.");
 ABSL_FLAG(double, share, 0.01, "For topk_sgd and cd_adam with topk: of the elements, those sent.");
 ABSL_FLAG(double, sketch_share, 0.005, "Of the elements, those that a sketch round updates.");
@@ -95,6 +109,16 @@ absl::StatusOr<OptimizerOptions> ReadMethodFlags() {
   method.momentum = static_cast<float>(absl::GetFlag(FLAGS_momentum).value_or(preset.momentum));
   TALLY_ASSIGN_OR_RETURN(method.dtype, ParseDType("dense_type", absl::GetFlag(FLAGS_dense_type)));
   method.warmup_rounds = absl::GetFlag(FLAGS_warmup_rounds);
+  if (!method.warmup_rounds.has_value() && preset.warmup_share > 0) {
+    method.warmup_rounds = static_cast<uint64_t>(
+        std::ceil(preset.warmup_share * static_cast<double>(absl::GetFlag(FLAGS_rounds))));
+  }
+  method.layer_rates.max_coefficient = absl::GetFlag(FLAGS_max_coefficient);
+  method.schedule.variance_scaler = absl::GetFlag(FLAGS_variance_scaler);
+  method.schedule.local_step_scaler =
+      absl::GetFlag(FLAGS_local_step_scaler)
+          .value_or(std::max<uint64_t>(1, absl::GetFlag(FLAGS_rounds) / 5));
+  method.schedule.max_local_steps = absl::GetFlag(FLAGS_max_local_steps);
   method.vote_counts = absl::GetFlag(FLAGS_vote_counts);
   const std::string compressor = absl::GetFlag(FLAGS_compressor);
   if (compressor != "sign" && compressor != "topk") {
@@ -102,6 +126,12 @@ absl::StatusOr<OptimizerOptions> ReadMethodFlags() {
         absl::StrCat("`--compressor` = \"", compressor, "\", must be sign or topk"));
   }
   method.compressor = compressor == "sign" ? CdAdamCompressor::kSign : CdAdamCompressor::kTopk;
+  const std::string tracking = absl::GetFlag(FLAGS_tracking);
+  if (tracking != "gradient" && tracking != "momentum") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("`--tracking` = \"", tracking, "\", must be gradient or momentum"));
+  }
+  method.tracking = tracking == "gradient" ? Tracking::kGradient : Tracking::kMomentum;
   method.block_elements = absl::GetFlag(FLAGS_block_elements);
   method.share = absl::GetFlag(FLAGS_share);
   method.sketch.rows = absl::GetFlag(FLAGS_sketch_rows);

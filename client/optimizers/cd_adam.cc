@@ -1,6 +1,6 @@
 #include "client/optimizers/cd_adam.h"
 
-#include <cmath>
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +13,7 @@
 #include "client/optimizers/sparse_feedback.h"
 #include "client/optimizers/step_arguments.h"
 #include "client/optimizers/tracked_signs.h"
+#include "client/optimizers/vote_result.h"
 #include "codecs/sign_codec.h"
 
 namespace tally {
@@ -29,8 +30,10 @@ class CdAdam final : public Optimizer {
         sign_exchange_(sign_exchange),
         parts_(exchanger, {.dense_dtype = options.dense_dtype,
                            .non_finite = options.adam.non_finite,
+                           .quality_interval = options.adam.quality_interval,
                            .backend = options.adam.backend}),
         state_(NewState()),
+        input_(NewInput()),
         signs_(&parts_.layout(), options.scale_rule, GranularityOf(options), &parts_.backend()),
         sparse_(&parts_.layout(), &parts_.backend()),
         shared_(parts_.layout().num_compressed()),
@@ -45,30 +48,20 @@ class CdAdam final : public Optimizer {
     TALLY_RETURN_IF_ERROR(CheckStepArguments(layout, parameters, gradients));
     const ScopedFloatEnvironment float_environment;
     state_.BeginStep();
+    parts_.BeginStep();
     const auto encode = [&](uint32_t chunk) {
       const absl::Span<const float> gradient = ChunkOf(gradients, layout, chunk);
-      return layout.chunks()[chunk].dense ? parts_.EncodeDense(chunk, gradient)
-                                          : Encode(chunk, gradient);
+      return IsDense(chunk) ? parts_.EncodeDense(chunk, gradient) : Encode(chunk, gradient);
     };
-    const auto apply = [&](const ChunkResult& result, Fate fate) -> absl::Status {
-      const uint32_t chunk = result.chunk;
-      absl::Span<const float> gradient;
-      if (layout.chunks()[chunk].dense) {
-        TALLY_ASSIGN_OR_RETURN(gradient,
-                               parts_.TakeDense(result, fate, ChunkOf(gradients, layout, chunk)));
-      } else {
-        TALLY_RETURN_IF_ERROR(Settle(chunk, fate));
-        if (result.exchange.has_value()) {
-          TALLY_RETURN_IF_ERROR(tracks_signs() ? AddSigns(result) : AddSparse(result));
-          gradient = ChunkOf(absl::MakeConstSpan(shared_), layout, chunk);
-        }
-      }
-      if (gradient.empty()) return absl::OkStatus();
-      return state_.Step(layout.chunks()[chunk].offset, gradient,
-                         ChunkOf(parameters, layout, chunk));
+    const auto apply = [&](const ChunkResult& result, Fate fate) {
+      const absl::Span<const float> gradient = ChunkOf(gradients, layout, result.chunk);
+      const absl::Span<float> x = ChunkOf(parameters, layout, result.chunk);
+      return IsDense(result.chunk) ? ApplyDense(result, fate, gradient, x)
+                                   : ApplyTracked(result, fate, gradient, x);
     };
     TALLY_RETURN_IF_ERROR(parts_.driver().Run(encode, apply));
     parts_.CountStep();
+    if (parts_.steps() == options_.warmup_rounds) StartTracking();
     return absl::OkStatus();
   }
 
@@ -81,20 +74,22 @@ class CdAdam final : public Optimizer {
 
   OptimizerStatistics statistics() const override {
     OptimizerStatistics statistics = parts_.Statistics();
+    statistics.compressing = !warming_up();
     if (tracks_signs()) statistics.residual_norm = signs_.LagNorm();
     return statistics;
+  }
+
+  absl::optional<RoundQuality> quality() const override {
+    return parts_.quality().Report([this] { return statistics().residual_norm; });
   }
 
   std::string SaveState() const override {
     if (parts_.driver().failed()) return "";
     SavedStateWriter writer = parts_.BeginSave(name());
     state_.Save(writer);
+    input_.Save(writer);
     writer.AddValues<float>("shared", shared_);
-    if (tracks_signs()) {
-      signs_.Save(writer);
-    } else {
-      writer.AddValues<float>("tracked", tracked_);
-    }
+    writer.AddValues<float>("tracked", tracks_signs() ? signs_.tracked() : tracked_);
     return std::move(writer).Finish();
   }
 
@@ -103,27 +98,56 @@ class CdAdam final : public Optimizer {
     TALLY_RETURN_IF_ERROR(saved.CheckBelongsTo(name(), parts_.layout()));
     AdamState state = NewState();
     TALLY_RETURN_IF_ERROR(state.Load(saved));
+    TrackedInput input = NewInput();
+    TALLY_RETURN_IF_ERROR(input.Load(saved));
     std::vector<float> shared(shared_.size());
     TALLY_RETURN_IF_ERROR(saved.Values("shared", absl::MakeSpan(shared)));
     std::vector<float> tracked(shared_.size());
     TALLY_RETURN_IF_ERROR(saved.Values("tracked", absl::MakeSpan(tracked)));
     TALLY_RETURN_IF_ERROR(parts_.Load(saved));
-    if (tracks_signs()) {
-      TALLY_RETURN_IF_ERROR(signs_.Load(saved));
-    } else {
-      tracked_ = std::move(tracked);
-    }
+    std::copy(tracked.begin(), tracked.end(), this->tracked().begin());
     state_ = std::move(state);
+    input_ = std::move(input);
     shared_ = std::move(shared);
     return absl::OkStatus();
   }
 
  private:
   bool tracks_signs() const { return options_.compressor == CdAdamCompressor::kSign; }
+  bool tracks_momentum() const { return input_.tracking() == Tracking::kMomentum; }
+  bool warming_up() const { return parts_.steps() < options_.warmup_rounds; }
+  bool IsDense(uint32_t chunk) const {
+    return warming_up() || parts_.layout().chunks()[chunk].dense;
+  }
+  // [num_compressed] What the aggregator believes this worker's input to be.
+  absl::Span<float> tracked() {
+    return tracks_signs() ? signs_.tracked() : absl::MakeSpan(tracked_);
+  }
 
   AdamState NewState() const {
     return AdamState(options_.adam, /*amsgrad=*/true, parts_.layout().num_elements(),
                      &parts_.backend());
+  }
+
+  TrackedInput NewInput() const {
+    return TrackedInput(options_.tracking, options_.adam.beta1, parts_.layout().num_compressed(),
+                        &parts_.backend());
+  }
+
+  // Everybody's momentum and second moment, as the warm-up leaves them, are where tracking starts.
+  void StartTracking() {
+    const Layout& layout = parts_.layout();
+    std::vector<float> root(shared_.size());
+    state_.WriteRoot(0, absl::MakeSpan(root));
+    const absl::Span<const float> momentum = state_.first_moment(0, shared_.size());
+    input_.SetUnits(root, momentum, options_.block_elements);
+    // Of a gradient the momentum is the best estimate there is.
+    input_.Write(0, momentum, absl::MakeSpan(shared_));
+    for (uint32_t c = 0; c < layout.chunks().size() && !layout.chunks()[c].dense; ++c) {
+      ClearMasked(layout.live(c), ChunkOf(absl::MakeSpan(shared_), layout, c));
+      parts_.carry().Drop(c);
+    }
+    std::copy(shared_.begin(), shared_.end(), tracked().begin());
   }
 
   Exchange ExchangeOf(uint32_t chunk) const {
@@ -135,19 +159,49 @@ class CdAdam final : public Optimizer {
     ChunkContribution contribution = {ExchangeOf(chunk), absl::nullopt};
     TALLY_ASSIGN_OR_RETURN(const bool takes_part, parts_.TakesPart(chunk, gradient));
     if (!takes_part) return contribution;
+    const uint64_t offset = parts_.layout().chunks()[chunk].offset;
+    TALLY_RETURN_IF_ERROR(input_.Advance(offset, gradient));
+    scratch_.resize(gradient.size());
+    input_.Write(offset, gradient, absl::MakeSpan(scratch_));
     if (tracks_signs()) {
-      TALLY_ASSIGN_OR_RETURN(contribution.payload, signs_.Encode(chunk, gradient));
+      TALLY_ASSIGN_OR_RETURN(contribution.payload, signs_.Encode(chunk, scratch_));
       return contribution;
     }
     const absl::Span<const float> tracked =
         ChunkOf(absl::MakeConstSpan(tracked_), parts_.layout(), chunk);
     lag_.resize(gradient.size());
     TALLY_RETURN_IF_ERROR(
-        parts_.backend().Blend(1.0f, gradient, -1.0f, tracked, absl::MakeSpan(lag_)));
+        parts_.backend().Blend(1.0f, scratch_, -1.0f, tracked, absl::MakeSpan(lag_)));
     TALLY_ASSIGN_OR_RETURN(
         contribution.payload,
         sparse_.Encode(chunk, absl::get<SparseExchange>(contribution.exchange.kind), lag_));
     return contribution;
+  }
+
+  absl::Status ApplyDense(const ChunkResult& result, Fate fate, absl::Span<const float> gradient,
+                          absl::Span<float> parameters) {
+    TALLY_ASSIGN_OR_RETURN(const absl::Span<const float> mean,
+                           parts_.TakeDense(result, fate, gradient));
+    if (mean.empty()) return absl::OkStatus();
+    return state_.Step(parts_.layout().chunks()[result.chunk].offset, mean, parameters);
+  }
+
+  absl::Status ApplyTracked(const ChunkResult& result, Fate fate, absl::Span<const float> gradient,
+                            absl::Span<float> parameters) {
+    TALLY_RETURN_IF_ERROR(Settle(result.chunk, fate));
+    if (!result.exchange.has_value()) return absl::OkStatus();
+    TALLY_RETURN_IF_ERROR(tracks_signs() ? AddSigns(result) : AddSparse(result));
+    const uint64_t offset = parts_.layout().chunks()[result.chunk].offset;
+    const absl::Span<const float> shared =
+        ChunkOf(absl::MakeConstSpan(shared_), parts_.layout(), result.chunk);
+    scratch_.resize(shared.size());
+    if (parts_.quality().measures() && fate != Fate::kAbstained) {
+      input_.Write(offset, gradient, absl::MakeSpan(scratch_));
+      parts_.quality().Add(result.chunk, scratch_, shared);
+    }
+    input_.WithoutUnits(offset, shared, absl::MakeSpan(scratch_));
+    return tracks_momentum() ? state_.StepWithMomentum(offset, scratch_, parameters)
+                             : state_.Step(offset, scratch_, parameters);
   }
 
   absl::Status Settle(uint32_t chunk, Fate fate) {
@@ -182,10 +236,12 @@ class CdAdam final : public Optimizer {
   const Exchange sign_exchange_;
   MethodParts parts_;
   AdamState state_;
+  TrackedInput input_;
   TrackedSigns signs_;          // kSign
   SparseFeedback sparse_;       // kTopk
   std::vector<float> tracked_;  // kTopk: [num_compressed]
   std::vector<float> shared_;   // [num_compressed]
+  std::vector<float> scratch_;  // of one chunk
   std::vector<float> lag_;      // of one chunk or tile
   std::vector<float> piece_scales_;
 };

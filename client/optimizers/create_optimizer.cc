@@ -113,6 +113,8 @@ absl::StatusOr<std::unique_ptr<Optimizer>> NewCdAdam(Exchanger* exchanger,
                                                      const OptimizerOptions& options) {
   return CreateCdAdam(exchanger, {.adam = options.adam,
                                   .compressor = options.compressor,
+                                  .tracking = options.tracking,
+                                  .warmup_rounds = options.warmup_rounds.value_or(0),
                                   .block_elements = options.block_elements,
                                   .share = options.share,
                                   .dense_dtype = options.dtype});

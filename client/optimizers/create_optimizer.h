@@ -32,7 +32,7 @@ struct OptimizerOptions {
   // Number format of dense exchanges.
   DType dtype = DType::kFloat32;
 
-  // onebit_adam, onebit_lamb and sketched_amsgrad; the automatic rule is the former two's alone.
+  // onebit_adam, onebit_lamb, cd_adam and sketched_amsgrad; the automatic rule is the former two's alone.
   // For zeroone_adam it takes the place of schedule.variance_steps.
   absl::optional<uint64_t> warmup_rounds = absl::nullopt;
 
@@ -54,6 +54,7 @@ struct OptimizerOptions {
 
   // cd_adam; topk_sgd takes the share too.
   CdAdamCompressor compressor = CdAdamCompressor::kSign;
+  Tracking tracking = Tracking::kGradient;
   uint32_t block_elements = CdAdamOptions().block_elements;
   double share = 0.01;
 

@@ -88,14 +88,6 @@ double TrackedSigns::LagNorm() const {
   return std::sqrt(squares);
 }
 
-void TrackedSigns::Save(SavedStateWriter& writer) const {
-  writer.AddValues<float>("tracked", tracked_);
-}
-
-absl::Status TrackedSigns::Load(const SavedState& saved) {
-  return saved.Values("tracked", absl::MakeSpan(tracked_));
-}
-
 absl::Status DecodeSignTile(const Backend& backend, const SignBlock& block,
                             const SegmentMap::Tile& tile, absl::Span<const uint8_t> live,
                             absl::Span<float> piece_scales, absl::Span<float> out) {

@@ -10,7 +10,6 @@
 #include "absl/types/span.h"
 #include "base/buffer.h"
 #include "client/optimizers/round_driver.h"
-#include "client/optimizers/saved_state.h"
 #include "client/optimizers/segment_map.h"
 #include "codecs/layout.h"
 #include "kernels/backend.h"
@@ -39,14 +38,11 @@ class TrackedSigns {
   // What became of it.
   absl::Status Settle(uint32_t chunk, Fate fate);
 
-  // [num_compressed]
+  // [num_compressed] Between rounds whoever tracks may set it: zero where masked.
+  absl::Span<float> tracked() { return absl::MakeSpan(tracked_); }
   absl::Span<const float> tracked() const { return tracked_; }
   // Norm (2) of gradient - tracked as of the last Encode of every chunk: what is not tracked yet.
   double LagNorm() const;
-
-  // Between rounds.
-  void Save(SavedStateWriter& writer) const;
-  absl::Status Load(const SavedState& saved);
 
  private:
   const Layout& layout_;
