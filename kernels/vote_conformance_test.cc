@@ -11,9 +11,10 @@
 namespace tally {
 namespace {
 
-constexpr size_t kVoters[] = {1, 2, 3, 4, 7, 8, 9, 31, 32, 33, 64, 255};
+constexpr size_t kVoters[] = {1, 2, 3, 4, 7, 8, 9, 31, 32, 33, 64, 254, 255, 256, 257};
 // Around the widths of vectors, tiles and blocks.
-constexpr size_t kSizes[] = {0, 1, 7, 8, 31, 32, 33, 127, 128, 129, 511, 512, 513, 4099, 65'537};
+constexpr size_t kSizes[] = {0,   1,   7,   8,   31,   32,   33,   127,  128,
+                             129, 511, 512, 513, 4099, 8191, 8192, 8193, 65'537};
 
 class VoteConformanceTest : public ConformanceTest {
  protected:
@@ -120,6 +121,8 @@ TEST_P(VoteConformanceTest, BinarisesLikeTheScalarOne) {
                            .gradient = gradient,
                            .beta = 0.9f,
                            .one_minus_beta = 1.0f - 0.9f,
+                           .magnitude_beta = 0.96f,
+                           .one_minus_magnitude_beta = 1.0f - 0.96f,
                            .draws = draws,
                            .bits = actual_bits.span()};
       ASSERT_THAT(backend().votes().Binarise(args), IsOk());
