@@ -14,6 +14,8 @@ struct MethodPreset {
   // Found by the search that docs/benchmarks.md records.
   double learning_rate = 1e-3;
   double momentum = 0.9;
+  // birder's; unset: that of its momentum.
+  absl::optional<double> magnitude_beta = absl::nullopt;
   // Of all rounds, those that are an uncompressed warm-up (of zeroone_adam: until it freezes its
   // variance); 0: the method has none.
   double warmup_share = 0;

@@ -51,6 +51,8 @@ ABSL_FLAG(absl::optional<double>, momentum, absl::nullopt,
 ABSL_FLAG(double, weight_decay, 0, "Decoupled weight decay.");
 ABSL_FLAG(std::string, dense_type, "float32",
           "Number format of dense exchanges: float32, float16 or bfloat16.");
+ABSL_FLAG(absl::optional<double>, magnitude_beta, absl::nullopt,
+          "birder's beta of the mean magnitude of the gradient; if empty, what suits the model.");
 ABSL_FLAG(bool, vote_counts, false, "For birder: the numbers of votes come down, not bits.");
 ABSL_FLAG(std::string, compressor, "sign", "Of cd_adam: sign or topk.");
 ABSL_FLAG(std::string, tracking, "momentum", "What cd_adam tracks: gradient or momentum.");
@@ -77,6 +79,13 @@ ABSL_FLAG(uint64_t, seed, 1, "Of initial parameters and batches; equal on all wo
 ABSL_FLAG(std::string, text, "/usr/share/common-licenses",
           "A text file, or a directory of text files; equal on all workers.");
 ABSL_FLAG(std::string, report, "", "If set: a file that gets the report (JSON) at the end.");
+ABSL_FLAG(uint64_t, quality_interval, 1,
+          "Compressed rounds between two whose quality is measured: the update against what this "
+          "worker put in; 0: none is.");
+ABSL_FLAG(std::string, metrics_file, "",
+          "If set: a file that gets the quality of the last measured round, in Prometheus' text "
+          "format, for node_exporter's textfile collector.");
+ABSL_FLAG(uint64_t, metrics_every, 10, "Rounds between two writes of the metrics file.");
 ABSL_FLAG(uint64_t, validate_every, 0,
           "Rounds between two points of the validation curve; 0: at start and end only.");
 ABSL_FLAG(absl::optional<uint32_t>, chunk_elements, absl::nullopt,
@@ -108,6 +117,7 @@ absl::StatusOr<OptimizerOptions> ReadMethodFlags() {
   const MethodPreset preset = PresetOf(absl::GetFlag(FLAGS_optimizer));
   method.momentum = static_cast<float>(absl::GetFlag(FLAGS_momentum).value_or(preset.momentum));
   TALLY_ASSIGN_OR_RETURN(method.dtype, ParseDType("dense_type", absl::GetFlag(FLAGS_dense_type)));
+  method.adam.quality_interval = absl::GetFlag(FLAGS_quality_interval);
   method.warmup_rounds = absl::GetFlag(FLAGS_warmup_rounds);
   if (!method.warmup_rounds.has_value() && preset.warmup_share > 0) {
     method.warmup_rounds = static_cast<uint64_t>(
@@ -119,6 +129,10 @@ absl::StatusOr<OptimizerOptions> ReadMethodFlags() {
       absl::GetFlag(FLAGS_local_step_scaler)
           .value_or(std::max<uint64_t>(1, absl::GetFlag(FLAGS_rounds) / 5));
   method.schedule.max_local_steps = absl::GetFlag(FLAGS_max_local_steps);
+  const absl::optional<double> magnitude_beta = absl::GetFlag(FLAGS_magnitude_beta).has_value()
+                                                    ? absl::GetFlag(FLAGS_magnitude_beta)
+                                                    : preset.magnitude_beta;
+  if (magnitude_beta.has_value()) method.magnitude_beta = static_cast<float>(*magnitude_beta);
   method.vote_counts = absl::GetFlag(FLAGS_vote_counts);
   const std::string compressor = absl::GetFlag(FLAGS_compressor);
   if (compressor != "sign" && compressor != "topk") {
@@ -183,6 +197,8 @@ absl::StatusOr<TrainerOptions> ReadTrainerFlags(int argc, char** argv, absl::str
   options.seed = absl::GetFlag(FLAGS_seed);
   options.text = absl::GetFlag(FLAGS_text);
   options.report = absl::GetFlag(FLAGS_report);
+  options.metrics_file = absl::GetFlag(FLAGS_metrics_file);
+  options.metrics_every = absl::GetFlag(FLAGS_metrics_every);
   options.validate_every = absl::GetFlag(FLAGS_validate_every);
   options.chunk_elements = absl::GetFlag(FLAGS_chunk_elements).value_or(defaults.chunk_elements);
   options.arrival_jitter_ms = absl::GetFlag(FLAGS_arrival_jitter_ms);

@@ -29,6 +29,8 @@ struct BinariseArgs {
   absl::Span<const float> gradient;
   float beta = 0;
   float one_minus_beta = 0;
+  float magnitude_beta = 0;
+  float one_minus_magnitude_beta = 0;
   // first_element is a multiple of 8.
   DrawStream draws;
   // [BitmapBytes(num_elements)] out.
@@ -44,7 +46,8 @@ class VoteKernels {
   VoteKernels& operator=(const VoteKernels&) = delete;
 
   // Birder's compressor (Peng et al., NeurIPS 2023), fused with the update of its moments:
-  //   m = beta * m + one_minus_beta * g;  b = beta * b + one_minus_beta * |g|
+  //   m = beta * m + one_minus_beta * g
+  //   b = magnitude_beta * b + one_minus_magnitude_beta * |g|
   //   u = b > 0 ? m / b : 0, clamped to [-1, 1]
   //   bit = (word >> 8) < floor((1 + u) * 2^23)      word: draws, one per element
   // in fp32, one rounding per operation. So P(bit = 1) is (1 + u) / 2 within 2^-24, and a fair coin

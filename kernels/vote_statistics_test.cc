@@ -43,6 +43,8 @@ std::vector<uint8_t> BinariseOf(float u, const DrawStream& draws) {
                                   .gradient = gradient,
                                   .beta = 1.0f,
                                   .one_minus_beta = 0.0f,
+                                  .magnitude_beta = 1.0f,
+                                  .one_minus_magnitude_beta = 0.0f,
                                   .draws = draws,
                                   .bits = absl::MakeSpan(bits)}),
               IsOk());
@@ -67,6 +69,8 @@ TEST(VoteStatisticsTest, WithoutAnyGradientTheVoteIsAFairCoin) {
                                   .gradient = gradient,
                                   .beta = 0.9f,
                                   .one_minus_beta = 0.1f,
+                                  .magnitude_beta = 0.9f,
+                                  .one_minus_magnitude_beta = 0.1f,
                                   .draws = {.key = 5},
                                   .bits = absl::MakeSpan(bits)}),
               IsOk());
@@ -134,6 +138,8 @@ TEST(VoteStatisticsTest, ReplayDrawsTheSameHoweverTheVectorIsCut) {
                                     .gradient = gradient,
                                     .beta = 1.0f,
                                     .one_minus_beta = 0.0f,
+                                    .magnitude_beta = 1.0f,
+                                    .one_minus_magnitude_beta = 0.0f,
                                     .draws = {.key = 4, .round = 9, .first_element = first},
                                     .bits = absl::MakeSpan(part)}),
                 IsOk());

@@ -84,6 +84,8 @@ void Binarise(benchmark::State& state, const Backend* backend) {
                                      .gradient = gradient,
                                      .beta = 0.95f,
                                      .one_minus_beta = 0.05f,
+                                     .magnitude_beta = 0.999f,
+                                     .one_minus_magnitude_beta = 0.001f,
                                      .draws = {.key = 1, .round = 2},
                                      .bits = absl::MakeSpan(bits)}));
   }

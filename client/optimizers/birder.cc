@@ -98,6 +98,13 @@ class Birder final : public Optimizer {
   }
 
  private:
+  // Of the step under way.
+  float magnitude_beta() const {
+    if (!options_.magnitude_beta.has_value()) return options_.beta;
+    const auto step = static_cast<float>(parts_.steps() + 1);
+    return std::min(*options_.magnitude_beta, 1.0f - 1.0f / step);
+  }
+
   absl::StatusOr<ChunkContribution> Vote(uint32_t chunk, uint64_t round,
                                          absl::Span<const float> gradient) {
     TALLY_ASSIGN_OR_RETURN(const bool takes_part, parts_.TakesPart(chunk, gradient));
@@ -111,6 +118,8 @@ class Birder final : public Optimizer {
          .gradient = gradient,
          .beta = options_.beta,
          .one_minus_beta = 1.0f - options_.beta,
+         .magnitude_beta = magnitude_beta(),
+         .one_minus_magnitude_beta = 1.0f - magnitude_beta(),
          .draws = {.key = key, .round = round, .first_element = offset},
          .bits = ballot.bytes()}));
     return ChunkContribution{exchange_, std::move(ballot)};
@@ -136,7 +145,7 @@ class Birder final : public Optimizer {
       float& m = moment_[offset + i];
       float& b = magnitude_[offset + i];
       m = beta * m + (1.0f - beta) * mean[i];
-      b = beta * b + (1.0f - beta) * std::fabs(mean[i]);
+      b = magnitude_beta() * b + (1.0f - magnitude_beta()) * std::fabs(mean[i]);
       direction_[i] = ShareOf(m, b);
     }
     return !mean.empty();
@@ -173,9 +182,13 @@ class Birder final : public Optimizer {
 
 absl::StatusOr<std::unique_ptr<Optimizer>> CreateBirder(Exchanger* exchanger,
                                                         const BirderOptions& options) {
-  if (!(options.beta >= 0.0f && options.beta < 1.0f)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("`beta` = ", options.beta, ", must be in [0, 1)"));
+  const std::pair<absl::string_view, float> betas[] = {
+      {"beta", options.beta}, {"magnitude_beta", options.magnitude_beta.value_or(options.beta)}};
+  for (const auto& [field, beta] : betas) {
+    if (!(beta >= 0.0f && beta < 1.0f)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("`", field, "` = ", beta, ", must be in [0, 1)"));
+    }
   }
   TALLY_RETURN_IF_ERROR(ValidateSgdOptions(StepOptions(options)));
   const Layout& layout = exchanger->layout();

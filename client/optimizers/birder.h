@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "absl/types/optional.h"
 #include "client/exchanger.h"
 #include "client/optimizers/method_parts.h"
 #include "client/optimizers/optimizer.h"
@@ -14,7 +15,10 @@ namespace tally {
 struct BirderOptions {
   float learning_rate = 3e-4f;  // positive; every parameter moves by it in every step
   float beta = 0.95f;           // [0, 1); of both moments
-  float weight_decay = 0.0f;    // not negative; decoupled
+  // Of b alone, [0, 1). Unset: beta, as in the paper. A longer memory than that of m keeps an
+  // element whose gradient comes in bursts from going on at full speed until the next one.
+  absl::optional<float> magnitude_beta = absl::nullopt;
+  float weight_decay = 0.0f;  // not negative; decoupled
   // The numbers of votes come down instead of a bit drawn from them: log2(n + 1) bits, rounded up,
   // per parameter, and far less noise.
   bool vote_counts = false;
@@ -24,17 +28,18 @@ struct BirderOptions {
 // Birder (Peng et al., NeurIPS 2023): b bounds m elementwise, so u = m / b is a probability's worth
 // of sign, and bits drawn from it are unbiased.
 //
-//   worker      m = beta m + (1 - beta) g;  b = beta b + (1 - beta) |g|;  u = m / b
+//   worker      m = beta m + (1 - beta) g;  b = beta b + (1 - beta) |g|;  u = m / b in [-1, 1]
 //               up: +1 with probability (1 + u) / 2, else -1
 //   aggregator  down: +1 with the share of +1 votes as its probability, else -1: Q
 //   worker      x = x - learning_rate (Q + weight_decay x)
 //
-// Where no gradient was ever seen the vote is a fair coin, so such elements wander: mark them in
-// the layout's zero mask, whose elements stay. A vote that misses its round is lost. Tensors that
-// the layout marks dense take the same step with m and b of the mean gradient and u in place of Q.
-// `exchanger` must outlive the optimizer.
-// Returns INVALID_ARGUMENT, naming the field, if an option is out of its range, or if the layout
-// deals its elements out.
+// A magnitude_beta of its own is that of b once 1 / (1 - magnitude_beta) steps are over; before
+// that b is the plain mean of |g| so far. Where no gradient was ever seen the vote is a fair coin,
+// so such elements wander: mark them in the layout's zero mask, whose elements stay. A vote that
+// misses its round is lost. Tensors that the layout marks dense take the same step with m and b of
+// the mean gradient and u in place of Q. `exchanger` must outlive the optimizer. Returns
+// INVALID_ARGUMENT, naming the field, if an option is out of its range, or if the layout deals its
+// elements out.
 absl::StatusOr<std::unique_ptr<Optimizer>> CreateBirder(Exchanger* exchanger,
                                                         const BirderOptions& options);
 

@@ -94,6 +94,7 @@ absl::StatusOr<std::unique_ptr<Optimizer>> NewBirder(Exchanger* exchanger,
                                                      const OptimizerOptions& options) {
   return CreateBirder(exchanger, {.learning_rate = options.adam.learning_rate,
                                   .beta = options.momentum,
+                                  .magnitude_beta = options.magnitude_beta,
                                   .weight_decay = options.adam.weight_decay,
                                   .vote_counts = options.vote_counts,
                                   .method = MethodOptionsOf(options)});

@@ -50,6 +50,7 @@ struct OptimizerOptions {
   ZeroOneScheduleOptions schedule = {};
 
   // birder
+  absl::optional<float> magnitude_beta = absl::nullopt;
   bool vote_counts = false;
 
   // cd_adam; topk_sgd takes the share too.

@@ -62,6 +62,8 @@ std::vector<MethodCase> MethodCases() {
   for (MethodCase& method : cases) slow_down(method);
   cases.push_back({"birder_with_counts", "birder", SmallOptions()});
   cases.back().options.vote_counts = true;
+  cases.push_back({"birder_with_long_memory", "birder", SmallOptions()});
+  cases.back().options.magnitude_beta = 0.99f;
   cases.push_back({"cd_adam_topk", "cd_adam", SmallOptions()});
   cases.back().options.compressor = CdAdamCompressor::kTopk;
   cases.push_back({"cd_adam_of_momentum", "cd_adam", SmallOptions()});

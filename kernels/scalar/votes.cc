@@ -27,7 +27,8 @@ void ScalarVotes::DoBinarise(const BinariseArgs& args) const {
   for (size_t i = 0; i < args.moment.size(); ++i) {
     const float g = args.gradient[i];
     const float m = args.beta * args.moment[i] + args.one_minus_beta * g;
-    const float b = args.beta * args.magnitude[i] + args.one_minus_beta * std::fabs(g);
+    const float b =
+        args.magnitude_beta * args.magnitude[i] + args.one_minus_magnitude_beta * std::fabs(g);
     args.moment[i] = m;
     args.magnitude[i] = b;
     const float u = b > 0.0f ? std::clamp(m / b, -1.0f, 1.0f) : 0.0f;
