@@ -46,6 +46,7 @@ ChunkContribution SketchFeedback::Abstain(uint32_t group) {
 absl::StatusOr<ChunkContribution> SketchFeedback::Encode(uint32_t group, PutIn put_in,
                                                          Weights weights) {
   const uint32_t num_elements = layout_.chunks()[group].num_elements;
+  const absl::Span<const uint8_t> live = layout_.live(group);
   dealt_.resize(num_elements);
   for (uint32_t begin = 0; begin < num_elements; begin += kDealtBlockElements) {
     const uint64_t offset = layout_.dealing()->ElementOf(group, begin);
@@ -54,7 +55,12 @@ absl::StatusOr<ChunkContribution> SketchFeedback::Encode(uint32_t group, PutIn p
     TALLY_RETURN_IF_ERROR(put_in(offset, sum));
     const absl::Span<float> weight = absl::MakeSpan(weight_).first(size);
     weights(offset, weight);
-    for (uint32_t i = 0; i < size; ++i) dealt_[begin + i] = weight[i] * sum[i];
+    for (uint32_t i = 0; i < size; ++i) {
+      // What is masked never leaves: it is not to add up, nor to fill the table.
+      const bool masked = !live.empty() && ((live[(begin + i) / 8] >> (i % 8)) & 1) == 0;
+      if (masked) sum[i] = 0.0f;
+      dealt_[begin + i] = weight[i] * sum[i];
+    }
   }
   const Exchange exchange = FirstHalf(group);
   const auto& sketch = absl::get<SketchExchange>(exchange.kind);

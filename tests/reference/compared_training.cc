@@ -1,5 +1,7 @@
 #include "tests/reference/compared_training.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <string>
@@ -56,7 +58,11 @@ ComparedTraining::ComparedTraining(const MethodReferenceOptions& problem,
 std::vector<float> ComparedTraining::Gradient(size_t worker, uint64_t round,
                                               absl::Span<const float> x) const {
   std::vector<float> gradient = script_.Gradient(worker, round, x);
-  for (float& value : gradient) value *= options_.gradient_scale;
+  for (float& value : gradient) {
+    value *= options_.gradient_scale;
+    // A NaN stays one.
+    if (options_.dyadic) value = std::clamp(std::round(value * 64.0f) / 64.0f, -4.0f, 4.0f);
+  }
   return gradient;
 }
 
@@ -101,7 +107,7 @@ absl::Status ComparedTraining::Work(Optimizer& optimizer, size_t worker,
 }
 
 void ExpectSameBits(const ComparedTraining& training, const Transcript& transcript,
-                    const CreateMethod& create) {
+                    const CreateMethod& create, const LookAtState& look) {
   const size_t num_workers = training.problem().num_workers;
   for (const Backend* backend : SupportedBackends()) {
     SCOPED_TRACE(std::string(backend->name()));
@@ -118,10 +124,13 @@ void ExpectSameBits(const ComparedTraining& training, const Transcript& transcri
                          .seed = training.problem().run_seed},
                         backend);
     std::vector<std::vector<float>> parameters(num_workers);
+    std::vector<std::string> states(num_workers);
     ASSERT_THAT(group.RunWorkers([&](size_t w) -> absl::Status {
       TALLY_ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> optimizer,
                              create(group.worker(w), backend));
-      return training.Work(*optimizer, w, parameters[w]);
+      TALLY_RETURN_IF_ERROR(training.Work(*optimizer, w, parameters[w]));
+      states[w] = optimizer->SaveState();
+      return absl::OkStatus();
     }),
                 IsOk());
     const std::vector<LoopbackEntry> log = group.TakeLog();
@@ -138,8 +147,24 @@ void ExpectSameBits(const ComparedTraining& training, const Transcript& transcri
                             transcript.parameters.size() * sizeof(float)),
                 0)
           << "worker " << w;
+      if (!look) continue;
+      const absl::StatusOr<SavedState> state = SavedState::Parse(states[w]);
+      ASSERT_THAT(state, IsOk());
+      look(w, *state);
     }
   }
+}
+
+void ExpectSavedValues(const SavedState& state, absl::string_view name,
+                       absl::Span<const float> expected) {
+  std::vector<float> saved(expected.size());
+  ASSERT_THAT(state.Values(name, absl::MakeSpan(saved)), IsOk());
+  EXPECT_EQ(std::memcmp(saved.data(), expected.data(), saved.size() * sizeof(float)), 0) << name;
+}
+
+DType DTypeOf(reference::Format format) {
+  if (format == reference::Format::kFloat16) return DType::kFloat16;
+  return format == reference::Format::kBFloat16 ? DType::kBFloat16 : DType::kFloat32;
 }
 
 void ExpectEveryFault(const Transcript& transcript) {

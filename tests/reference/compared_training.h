@@ -10,11 +10,14 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "client/exchanger.h"
 #include "client/optimizers/optimizer.h"
+#include "client/optimizers/saved_state.h"
 #include "codecs/layout.h"
 #include "kernels/backend.h"
+#include "kernels/dtype.h"
 #include "tests/reference/method_reference.h"
 #include "tests/reference/training_script.h"
 
@@ -33,6 +36,8 @@ struct ComparedTrainingOptions {
   double miss_share = 0.05;
   // Gradients with a NaN in them, now and then.
   bool abstentions = true;
+  // Gradients are rounded to multiples of 1/64 and kept below 4, so that sums of them are exact.
+  bool dyadic = false;
 };
 
 // What all workers sent and received, and where it led.
@@ -69,10 +74,20 @@ class ComparedTraining {
   const TrainingScript script_;
 };
 
+// What a worker saved after the last round.
+using LookAtState = std::function<void(size_t worker, const SavedState& state)>;
+
 // Plays the training with the method on every back end, over an aggregator in memory: every
 // contribution, every result and the parameters of all workers must have the transcript's bytes.
 void ExpectSameBits(const ComparedTraining& training, const Transcript& transcript,
-                    const CreateMethod& create);
+                    const CreateMethod& create, const LookAtState& look = nullptr);
+
+// The saved values of that name must have these bits.
+void ExpectSavedValues(const SavedState& state, absl::string_view name,
+                       absl::Span<const float> expected);
+
+// The method's name of a reference's number format.
+DType DTypeOf(reference::Format format);
 
 // Fails if the transcript lacks a miss, an abstention or an exchange in which nobody counted.
 void ExpectEveryFault(const Transcript& transcript);

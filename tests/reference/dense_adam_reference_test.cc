@@ -4,7 +4,6 @@
 
 #include "client/optimizers/dense_adam.h"
 #include "gtest/gtest.h"
-#include "kernels/dtype.h"
 #include "tests/reference/compared_training.h"
 #include "tests/reference/training_script.h"
 
@@ -18,11 +17,6 @@ DenseAdamReferenceOptions Problem() {
                      .num_workers = 4,
                      .learning_rate = 0.01f,
                      .weight_decay = 0.01f}};
-}
-
-DType DTypeOf(Format format) {
-  if (format == Format::kFloat16) return DType::kFloat16;
-  return format == Format::kBFloat16 ? DType::kBFloat16 : DType::kFloat32;
 }
 
 // Returns how often a carry waited.

@@ -63,10 +63,14 @@ void MethodReference::DenseExchange(size_t chunk) {
   for (size_t w = 0; w < num_workers(); ++w) {
     if (exchange.contributions[w].empty()) continue;
     if (exchange.counted[w] && !with_carry[w]) continue;
-    carrying_[w][chunk] = !exchange.counted[w];
     for (const size_t i : elements) {
-      carries_[w][i] = exchange.counted[w] ? 0.0f : gradient(w, i) + carries_[w][i];
+      if (exchange.counted[w]) {
+        carries_[w][i] = 0.0f;
+      } else {
+        carries_[w][i] = carrying_[w][chunk] ? gradient(w, i) + carries_[w][i] : gradient(w, i);
+      }
     }
+    carrying_[w][chunk] = !exchange.counted[w];
   }
   const std::vector<size_t> participants = Participants(exchange);
   std::vector<float> mean;

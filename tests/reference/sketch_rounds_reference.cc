@@ -18,13 +18,13 @@ size_t SharedOut(size_t number, size_t num_groups) {
 SketchRoundsReference::SketchRoundsReference(const MethodReferenceOptions& options,
                                              const SketchReferenceOptions& sketch)
     : MethodReference(options), sketch_(sketch) {
-  sums.assign(num_workers(), std::vector<float>(parameters.size()));
+  ledgers_.assign(num_workers(), ReferenceLedger(parameters.size()));
 }
 
 std::vector<float> SketchRoundsReference::Weighted(size_t worker, size_t group) const {
   std::vector<float> weighted;
   for (const size_t i : chunks()[group].elements) {
-    weighted.push_back(Weight(i) * sums[worker][i]);
+    weighted.push_back(Weight(i) * ledgers_[worker].sums[i]);
   }
   return weighted;
 }
@@ -44,7 +44,10 @@ void SketchRoundsReference::CompressedChunk(size_t group) {
   for (size_t w = 0; w < num_workers(); ++w) {
     takes_part[w] = IsFinite(w, group);
     if (!takes_part[w]) continue;
-    for (const size_t i : elements) PutIn(w, i);
+    for (const size_t i : elements) {
+      const float input = Input(w, i);
+      if (model().live[i]) ledgers_[w].PutIn(i, input);
+    }
     tables[w] = reference::TableOf(sketch, Weighted(w, group));
     contributions[w] = reference::DensePayload(sketch_.table_format, tables[w]);
     for (float& cell : tables[w]) cell = reference::Rounded(sketch_.table_format, cell);
@@ -68,7 +71,7 @@ void SketchRoundsReference::CompressedChunk(size_t group) {
   for (size_t k = 0; k < candidates.size(); ++k) {
     const size_t i = elements[candidates[k]];
     Candidate candidate = {.element = i, .value = values[k] / Weight(i), .counted = counted};
-    for (size_t w = 0; w < num_workers(); ++w) candidate.shares.push_back(sums[w][i]);
+    for (size_t w = 0; w < num_workers(); ++w) candidate.shares.push_back(ledgers_[w].sums[i]);
     candidates_.push_back(candidate);
   }
 }
@@ -81,7 +84,7 @@ void SketchRoundsReference::SecondHalf(size_t group, const std::vector<size_t>& 
     if (!takes_part[w]) continue;
     for (const size_t k : candidates) {
       sent[w].push_back(
-          reference::Rounded(sketch_.values_format, sums[w][chunks()[group].elements[k]]));
+          reference::Rounded(sketch_.values_format, ledgers_[w].sums[chunks()[group].elements[k]]));
     }
     contributions[w] = reference::DensePayload(sketch_.values_format, sent[w]);
   }
@@ -115,7 +118,7 @@ void SketchRoundsReference::EndRound() {
     const Candidate& candidate = candidates_[k];
     for (size_t w = 0; w < num_workers(); ++w) {
       if (!candidate.counted[w]) continue;
-      sums[w][candidate.element] -= candidate.shares[w];
+      ledgers_[w].TakeOut(candidate.element, candidate.shares[w]);
       TakeOut(w, candidate.element);
     }
     Update(candidate.element, candidate.value);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/reference/method_reference.h"
+#include "tests/reference/reference_ledger.h"
 #include "tests/reference/reference_payload.h"
 
 namespace tally {
@@ -27,12 +28,12 @@ class SketchRoundsReference : public MethodReference {
   SketchRoundsReference(const MethodReferenceOptions& options,
                         const SketchReferenceOptions& sketch);
 
-  // What was put in and not taken out, by worker and element.
-  std::vector<std::vector<float>> sums;
+  // What was put in and not taken out, by worker.
+  const std::vector<ReferenceLedger>& ledgers() const { return ledgers_; }
 
  protected:
-  // Puts the round's input into sums[worker][element].
-  virtual void PutIn(size_t worker, size_t element) = 0;
+  // The round's input for an element.
+  virtual float Input(size_t worker, size_t element) = 0;
   // By which an element counts in the sketch.
   virtual float Weight(size_t) const { return 1.0f; }
   // The mean of a chosen element's sums.
@@ -56,6 +57,7 @@ class SketchRoundsReference : public MethodReference {
                   const std::vector<bool>& takes_part);
 
   const SketchReferenceOptions sketch_;
+  std::vector<ReferenceLedger> ledgers_;
   std::vector<Candidate> candidates_;  // of this round, of all groups
 };
 

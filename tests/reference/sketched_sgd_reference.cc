@@ -5,14 +5,15 @@ namespace tally {
 SketchedSgdReference::SketchedSgdReference(const SketchedSgdReferenceOptions& options)
     : SketchRoundsReference(options.method, options.sketch),
       momentum_(options.momentum),
-      u_(sums),
-      dense_u_(parameters.size()) {}
+      dense_u_(parameters.size()) {
+  u_.assign(num_workers(), std::vector<float>(parameters.size()));
+}
 
-void SketchedSgdReference::PutIn(size_t worker, size_t element) {
+float SketchedSgdReference::Input(size_t worker, size_t element) {
   float& u = u_[worker][element];
   u = momentum_ * u + gradient(worker, element);
   u = u + options().weight_decay * parameters[element];
-  sums[worker][element] = sums[worker][element] + u;
+  return u;
 }
 
 void SketchedSgdReference::Update(size_t element, float value) {

@@ -20,7 +20,7 @@ class SketchedSgdReference final : public SketchRoundsReference {
   explicit SketchedSgdReference(const SketchedSgdReferenceOptions& options);
 
  private:
-  void PutIn(size_t worker, size_t element) override;
+  float Input(size_t worker, size_t element) override;
   void Update(size_t element, float value) override;
   void TakeOut(size_t worker, size_t element) override { u_[worker][element] = 0.0f; }
   void DenseChunk(size_t chunk, const std::vector<float>& mean) override;

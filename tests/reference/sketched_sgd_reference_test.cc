@@ -3,7 +3,6 @@
 
 #include "client/optimizers/sketched_sgd.h"
 #include "gtest/gtest.h"
-#include "kernels/dtype.h"
 #include "tests/reference/compared_training.h"
 #include "tests/reference/training_script.h"
 
@@ -22,11 +21,6 @@ SketchedSgdReferenceOptions Problem() {
                      .learning_rate = 1e-3f,
                      .weight_decay = 0.001f},
           .sketch = {.num_updated = 40, .columns = 230}};
-}
-
-DType DTypeOf(Format format) {
-  if (format == Format::kFloat16) return DType::kFloat16;
-  return format == Format::kBFloat16 ? DType::kBFloat16 : DType::kFloat32;
 }
 
 void ExpectSameBits(const SketchedSgdReferenceOptions& problem) {

@@ -8,7 +8,7 @@ namespace tally {
 
 TopkSgdReference::TopkSgdReference(const TopkSgdReferenceOptions& options)
     : MethodReference(options.method), options_(options), u_(parameters.size()) {
-  a_.assign(num_workers(), std::vector<float>(parameters.size()));
+  ledgers_.assign(num_workers(), ReferenceLedger(parameters.size()));
 }
 
 void TopkSgdReference::CompressedChunk(size_t chunk) {
@@ -21,8 +21,8 @@ void TopkSgdReference::CompressedChunk(size_t chunk) {
     if (!IsFinite(w, chunk)) continue;
     std::vector<float> sums;
     for (const size_t i : elements) {
-      a_[w][i] = a_[w][i] + gradient(w, i);
-      sums.push_back(a_[w][i]);
+      ledgers_[w].PutIn(i, gradient(w, i));
+      sums.push_back(ledgers_[w].sums[i]);
     }
     sent[w] = reference::Largest(sums, LiveOf(chunk), count);
     std::vector<float> values;
@@ -35,10 +35,10 @@ void TopkSgdReference::CompressedChunk(size_t chunk) {
   std::vector<bool> anybody(elements.size());
   for (const size_t w : participants) {
     for (const size_t k : sent[w]) {
-      float& value = a_[w][elements[k]];
+      const float value = ledgers_[w].sums[elements[k]];
       mean[k] = anybody[k] ? mean[k] + value : value;
       anybody[k] = true;
-      value = 0.0f;
+      ledgers_[w].TakeOut(elements[k], value);
     }
   }
   if (!participants.empty()) {

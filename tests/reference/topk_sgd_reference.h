@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tests/reference/method_reference.h"
+#include "tests/reference/reference_ledger.h"
 
 namespace tally {
 
@@ -19,12 +20,15 @@ class TopkSgdReference final : public MethodReference {
  public:
   explicit TopkSgdReference(const TopkSgdReferenceOptions& options);
 
+  // a, by worker.
+  const std::vector<ReferenceLedger>& ledgers() const { return ledgers_; }
+
  private:
   void CompressedChunk(size_t chunk) override;
   void DenseChunk(size_t chunk, const std::vector<float>& mean) override;
 
   const TopkSgdReferenceOptions options_;
-  std::vector<std::vector<float>> a_;  // by worker
+  std::vector<ReferenceLedger> ledgers_;
   std::vector<float> u_;
 };
 
