@@ -585,6 +585,15 @@ TEST_F(EngineTest, ASilentStreamIsClosedAndItsWorkerMayComeBack) {
   EXPECT_THAT(*workers[0], IsOpen());
 }
 
+TEST_F(EngineTest, WorkersThatTakeLongToTheirNextRoundAreNotSilentWhileTheyBeat) {
+  const std::vector<EngineWorker*> workers = StartRun(2);
+  for (int i = 0; i < 60; ++i) {
+    driver_->AdvanceBy(absl::Seconds(10));
+    for (EngineWorker* const worker : workers) driver_->Heartbeat(worker->stream());
+  }
+  for (EngineWorker* const worker : workers) EXPECT_THAT(*worker, IsOpen());
+}
+
 TEST_F(EngineTest, APausedProcessSendsNobodyAway) {
   const std::vector<EngineWorker*> workers = StartRun(2);
   driver_->AdvanceBy(absl::Seconds(20));

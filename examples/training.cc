@@ -27,17 +27,21 @@ class TrainingLoop {
     report_.rank = options.rank;
     report_.workers = options.workers;
     report_.aggregators = options.aggregators.size();
-    report_.rounds = options.rounds;
     report_.parameters = parts.model->layout().num_elements();
     if (options.rank == 0) validation_windows_ = parts.text->ValidationWindows();
   }
 
   absl::StatusOr<TrainingReport> Run() {
     TALLY_RETURN_IF_ERROR(Validate(0));
-    for (uint64_t round = 1; round <= options_.rounds; ++round) {
+    bool point_is_due = false;
+    for (uint64_t round = 1; round <= options_.rounds || !HasCommonParameters(); ++round) {
       TALLY_RETURN_IF_ERROR(Step(round));
-      const bool is_point = options_.validate_every != 0 && round % options_.validate_every == 0;
-      if (is_point || round == options_.rounds) TALLY_RETURN_IF_ERROR(Validate(round));
+      report_.rounds = round;
+      point_is_due |= round >= options_.rounds ||
+                      (options_.validate_every != 0 && round % options_.validate_every == 0);
+      if (!point_is_due || !HasCommonParameters()) continue;
+      TALLY_RETURN_IF_ERROR(Validate(round));
+      point_is_due = false;
     }
     report_.seconds = absl::ToDoubleSeconds(TrainingTime());
     TALLY_RETURN_IF_ERROR(parts_.client->Leave());
@@ -45,7 +49,7 @@ class TrainingLoop {
     report_.bytes_up = BytesUp(traffic);
     report_.bytes_down = BytesDown(traffic);
     if (report_.compressed_rounds == 0) {
-      report_.compressed_rounds = options_.rounds;
+      report_.compressed_rounds = report_.rounds;
       report_.compressed_bytes_up = traffic.contribution_bytes;
       report_.compressed_bytes_down = traffic.result_bytes;
     }
@@ -61,6 +65,8 @@ class TrainingLoop {
   static uint64_t BytesDown(const ClientStatistics& traffic) {
     return traffic.result_bytes + traffic.other_bytes_received;
   }
+
+  bool HasCommonParameters() const { return parts_.optimizer->statistics().common_parameters; }
 
   absl::Duration TrainingTime() const { return parts_.clock->Now() - start_ - validation_time_; }
 
@@ -82,17 +88,18 @@ class TrainingLoop {
       report_.compressed_bytes_down += after.result_bytes - before.result_bytes;
     }
     if (parts_.progress != nullptr) {
-      parts_.progress->Show({options_.optimizer, round, options_.rounds, loss, BytesUp(after),
-                             BytesDown(after), compressing, TrainingTime()});
+      parts_.progress->Show({options_.optimizer, round, std::max(round, options_.rounds), loss,
+                             BytesUp(after), BytesDown(after), compressing, TrainingTime()});
     }
     return absl::OkStatus();
   }
 
-  // From the full rate in the first round to its final share in the last one.
+  // From the full rate in the first round to its final share in the last one that was asked for.
   float LearningRate(uint64_t round) const {
-    const double done = options_.rounds > 1 ? static_cast<double>(round - 1) /
-                                                  static_cast<double>(options_.rounds - 1)
-                                            : 0.0;
+    const double done = options_.rounds > 1
+                            ? static_cast<double>(std::min(round, options_.rounds) - 1) /
+                                  static_cast<double>(options_.rounds - 1)
+                            : 0.0;
     const double share = 1.0 - done * (1.0 - options_.final_learning_rate_share);
     return static_cast<float>(options_.learning_rate * share);
   }

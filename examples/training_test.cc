@@ -72,12 +72,15 @@ class StepDown final : public Optimizer {
     return absl::OkStatus();
   }
   OptimizerStatistics statistics() const override {
-    return {.steps = steps_, .compressing = steps_ >= 2};
+    return {.steps = steps_,
+            .compressing = steps_ >= 2,
+            .common_parameters = steps_ % common_interval == 0};
   }
   std::string SaveState() const override { return ""; }
   absl::Status LoadState(absl::string_view) override { return absl::OkStatus(); }
 
   float rate = 0.1f;
+  uint64_t common_interval = 1;
   std::vector<float> learning_rates;
   absl::Status failure;
 
@@ -163,6 +166,22 @@ TEST_F(TrainingTest, ValidatesAtStartAndEndUnlessAskedForMore) {
   ASSERT_THAT(report, IsOk());
   EXPECT_THAT(report->validation_loss,
               ElementsAre(Field(&LossPoint::round, 0), Field(&LossPoint::round, 6)));
+}
+
+TEST_F(TrainingTest, ValidatesAndEndsWhereParametersAreCommon) {
+  optimizer_.common_interval = 4;
+  options_.validate_every = 3;
+  options_.learning_rate = 0.5;
+  options_.final_learning_rate_share = 0.5;
+  const absl::StatusOr<TrainingReport> report = RunTraining();
+  ASSERT_THAT(report, IsOk());
+  EXPECT_EQ(report->rounds, 8u);
+  EXPECT_THAT(report->training_loss, SizeIs(8));
+  EXPECT_THAT(report->validation_loss,
+              ElementsAre(Field(&LossPoint::round, 0), Field(&LossPoint::round, 4),
+                          Field(&LossPoint::round, 8)));
+  EXPECT_THAT(optimizer_.learning_rates,
+              ElementsAre(0.5f, 0.45f, 0.4f, 0.35f, 0.3f, 0.25f, 0.25f, 0.25f));
 }
 
 TEST_F(TrainingTest, LowersTheLearningRateInAStraightLine) {

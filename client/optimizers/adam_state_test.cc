@@ -85,6 +85,50 @@ TEST(AdamStateTest, StepsWithAPayloadAsWithItsValues) {
   }
 }
 
+TEST(AdamStateTest, MovesTheMomentsAsAStepDoesAndNoParameter) {
+  const std::vector<float> gradient = {2.0f, -0.3f};
+  AdamState stepping({}, false, 2, TestBackend());
+  AdamState moving({}, false, 2, TestBackend());
+  std::vector<float> x(2);
+  for (int step = 0; step < 3; ++step) {
+    stepping.BeginStep();
+    moving.BeginStep();
+    ASSERT_THAT(stepping.Step(0, gradient, absl::MakeSpan(x)), IsOk());
+    ASSERT_THAT(moving.MoveMoments(0, gradient), IsOk());
+  }
+  EXPECT_THAT(moving.first_moment(0, 2), ElementsAreArray(stepping.first_moment(0, 2)));
+  EXPECT_THAT(moving.second_moment(0, 2), ElementsAreArray(stepping.second_moment(0, 2)));
+}
+
+TEST(AdamStateTest, ADirectionIsWhatAStepGoesAgainst) {
+  AdamState state({.learning_rate = 0.5f, .epsilon = 1e-3f}, false, 2, TestBackend());
+  state.BeginStep();
+  ASSERT_THAT(state.MoveMoments(0, {4.0f, -1.0f}), IsOk());
+  std::vector<float> direction(2);
+  ASSERT_THAT(state.Direction(0, 3.0f, absl::MakeSpan(direction)), IsOk());
+  std::vector<float> x(2);
+  ASSERT_THAT(state.StepWithFixedVariance(0, 3.0f, 1.0f, absl::MakeSpan(x)), IsOk());
+  EXPECT_THAT(x, ElementsAreArray({-direction[0], -direction[1]}));
+  EXPECT_GT(direction[0], 0.0f);
+}
+
+TEST(AdamStateTest, ElementsWithoutVarianceAreDropped) {
+  AdamState state({}, false, 3, TestBackend());
+  state.BeginStep();
+  ASSERT_THAT(state.MoveMoments(0, {1.0f, 0.0f, -1e-3f}), IsOk());
+  std::vector<float> values = {5.0f, 6.0f, 7.0f};
+  state.DropWithoutVariance(0, absl::MakeSpan(values));
+  EXPECT_THAT(values, ElementsAreArray({5.0f, 0.0f, 7.0f}));
+}
+
+TEST(AdamStateTest, CorrectionsCountTheStepsThatMovedTheMoment) {
+  AdamState state({.beta1 = 0.5f, .beta2 = 0.5f}, false, 1, TestBackend());
+  state.BeginStep();
+  state.BeginStep(/*moves_second_moment=*/false);
+  EXPECT_EQ(state.first_correction(), 1.0f / 0.75f);
+  EXPECT_EQ(state.second_correction(), 2.0f);
+}
+
 TEST(AdamStateTest, KeepsTheVarianceFixedWhenAsked) {
   AdamState state({.bias_correction = false}, false, 1, TestBackend());
   const float gradient = 2.0f;

@@ -12,16 +12,6 @@ uint64_t VarianceMemorySteps(float beta2) {
   return static_cast<uint64_t>(1.0 / (1.0 - static_cast<double>(beta2)) + 0.5);
 }
 
-absl::Status ValidateScaleRule(ScaleRule rule) {
-  switch (rule) {
-    case ScaleRule::kRootMeanSquare:
-    case ScaleRule::kMeanMagnitude:
-      return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(absl::StrCat("`scale_rule` = ", static_cast<int>(rule),
-                                                 ", must be kRootMeanSquare or kMeanMagnitude"));
-}
-
 }  // namespace
 
 Exchange DenseExchangeOf(const OneBitAdamOptions& options) {
@@ -52,10 +42,8 @@ absl::Status ValidateOneBitOptions(const OneBitAdamOptions& options, const Layou
     return absl::InvalidArgumentError(
         absl::StrCat("`freeze_threshold` = ", threshold, ", must be in (0, 1]"));
   }
-  TALLY_RETURN_IF_ERROR(ValidateScaleRule(options.scale_rule));
   TALLY_RETURN_IF_ERROR(CheckExchange(DenseExchangeOf(options), layout));
-  return layout.chunks()[0].dense ? absl::OkStatus()
-                                  : CheckExchange(SignExchangeOf(options), layout);
+  return CheckSignExchange(SignExchangeOf(options), layout);
 }
 
 }  // namespace tally

@@ -5,7 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/variant.h"
 #include "base/status_macros.h"
+#include "kernels/backend.h"
 
 namespace tally {
 namespace {
@@ -37,6 +39,17 @@ absl::Status CheckExchange(const Exchange& exchange, const Layout& layout) {
   }
   // The decoder on the other side holds the rules; they are asked here rather than repeated.
   return DecodeExchange(EncodeExchange(exchange), layout, /*chunk=*/0).status();
+}
+
+absl::Status CheckSignExchange(const Exchange& exchange, const Layout& layout) {
+  const ScaleRule rule = absl::get<SignExchange>(exchange.kind).scale_rule;
+  switch (rule) {
+    case ScaleRule::kRootMeanSquare:
+    case ScaleRule::kMeanMagnitude:
+      return layout.chunks()[0].dense ? absl::OkStatus() : CheckExchange(exchange, layout);
+  }
+  return absl::InvalidArgumentError(absl::StrCat("`scale_rule` = ", static_cast<int>(rule),
+                                                 ", must be kRootMeanSquare or kMeanMagnitude"));
 }
 
 }  // namespace tally

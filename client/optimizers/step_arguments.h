@@ -21,6 +21,9 @@ absl::Status CheckLearningRate(float learning_rate);
 // Returns INVALID_ARGUMENT, naming the field, if the aggregators would refuse this exchange of the
 // layout's first chunk, or if elements are dealt out to groups for an exchange that knows none.
 absl::Status CheckExchange(const Exchange& exchange, const Layout& layout);
+// The same for the exchange of the layout's compressed chunks, if it has any.
+// Returns INVALID_ARGUMENT too if `scale_rule` is no enumerator.
+absl::Status CheckSignExchange(const Exchange& exchange, const Layout& layout);
 
 // The chunk's range of a flat vector [layout.num_elements()].
 template <typename T>

@@ -38,6 +38,19 @@ TEST(CheckExchangeTest, RefusesWhatTheAggregatorWould) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("block_elements")));
 }
 
+TEST(CheckSignExchangeTest, RefusesABadRuleAndAsksTheRestOfCompressedChunksAlone) {
+  const auto check = [](const SignExchange& sign, Treatment treatment) {
+    return CheckSignExchange(
+        {sign}, *Layout::Create({{.name = "a", .num_elements = 2, .treatment = treatment}}));
+  };
+  EXPECT_THAT(check({}, Treatment::kCompressed), IsOk());
+  EXPECT_THAT(check({}, Treatment::kDense), IsOk());
+  EXPECT_THAT(check({.granularity = {.block_elements = 100}}, Treatment::kCompressed),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("block_elements")));
+  EXPECT_THAT(check({.scale_rule = static_cast<ScaleRule>(9)}, Treatment::kCompressed),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("`scale_rule` = 9")));
+}
+
 TEST(ChunkOfTest, IsTheChunksRange) {
   const std::vector<float> flat = {1.0f, 2.0f, 3.0f};
   EXPECT_THAT(ChunkOf(absl::MakeConstSpan(flat), TwoChunks(), 0), ElementsAre(1.0f, 2.0f));

@@ -379,9 +379,7 @@ absl::StatusOr<std::unique_ptr<Optimizer>> CreateZeroOneAdam(Exchanger* exchange
   TALLY_RETURN_IF_ERROR(ValidateZeroOneScheduleOptions(options.schedule));
   TALLY_RETURN_IF_ERROR(
       CheckExchange({DenseExchange{options.dense_dtype}, Divisor::kParticipants}, layout));
-  if (!layout.chunks()[0].dense) {
-    TALLY_RETURN_IF_ERROR(CheckExchange(SignExchangeOf(options), layout));
-  }
+  TALLY_RETURN_IF_ERROR(CheckSignExchange(SignExchangeOf(options), layout));
   return std::make_unique<ZeroOneAdam>(exchanger, options);
 }
 
