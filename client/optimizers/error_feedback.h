@@ -68,6 +68,9 @@ class ErrorFeedback {
   // the next round, for that chunk.
   absl::Status Add(uint64_t offset, float factor, absl::Span<const float> x);
 
+  // a [num_compressed]; between a chunk's Encode and its next one, what Encode made it.
+  absl::Span<const float> sum() const { return sum_; }
+
   // Norm (2) of the residual, without the contributions that are about to leave it. A pass over all
   // of it.
   double Norm() const;

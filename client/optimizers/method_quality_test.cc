@@ -118,6 +118,68 @@ TEST(MethodQualityTest, SignSgdIsJudgedInTheBestScale) {
   EXPECT_EQ(quality.residual_norm, 0.0);
 }
 
+TEST(MethodQualityTest, OneBitAdamComparesTheSharedMomentumWithItsOwn) {
+  // Without beta1 the momentum is the gradient; no residual is left from the warm-up.
+  OptimizerOptions options = Options();
+  options.warmup_rounds = 1;
+  const RoundQuality norms = PlayTwins("onebit_adam", options, /*steps=*/2);
+  EXPECT_THAT(norms.input_norm, DoubleNear(std::sqrt(kSquares), kTolerance));
+  EXPECT_THAT(norms.update_norm, DoubleNear(std::sqrt(kSquares), kTolerance));
+  EXPECT_THAT(norms.cosine, DoubleNear(kSignCosine, kTolerance));
+  EXPECT_THAT(norms.relative_error, DoubleNear(std::sqrt(2 - 2 * kSignCosine), kTolerance));
+  // All of the error stays here: the aggregator's input is already signs of one scale.
+  EXPECT_THAT(norms.residual_norm,
+              DoubleNear(norms.relative_error * norms.input_norm, 10 * kTolerance));
+  options.scale_rule = ScaleRule::kMeanMagnitude;
+  const RoundQuality means = PlayTwins("onebit_adam", options, /*steps=*/2);
+  EXPECT_THAT(means.cosine, DoubleNear(kSignCosine, kTolerance));
+  EXPECT_THAT(means.relative_error,
+              DoubleNear(std::sqrt(1 - kSignCosine * kSignCosine), kTolerance));
+}
+
+TEST(MethodQualityTest, OneBitLambIsMeasuredInItsScales) {
+  OptimizerOptions options = Options();
+  options.warmup_rounds = 1;
+  const RoundQuality quality = PlayTwins("onebit_lamb", options, /*steps=*/2);
+  EXPECT_GT(quality.input_norm, 0.0);
+  EXPECT_THAT(quality.cosine, DoubleNear(kSignCosine, kTolerance));
+  EXPECT_THAT(quality.relative_error, DoubleNear(std::sqrt(2 - 2 * kSignCosine), kTolerance));
+}
+
+TEST(MethodQualityTest, ZeroOneAdamIsMeasuredWhereItExchanges) {
+  // Steps 1 and 2 refresh the variance, 3 exchanges signs of gradients; then it is frozen, and 4
+  // exchanges what was done alone.
+  OptimizerOptions options = Options();
+  options.schedule = {
+      .variance_steps = 3, .variance_scaler = 1, .local_step_scaler = 1, .max_local_steps = 2};
+  const auto report = [&](uint64_t steps) {
+    return Play("zeroone_adam", options, {.gradients = {kGradient, kGradient}, .steps = steps})[0];
+  };
+  EXPECT_FALSE(report(2).has_value());
+  ASSERT_TRUE(report(3).has_value());
+  EXPECT_THAT(report(3)->input_norm, DoubleNear(std::sqrt(kSquares), kTolerance));
+  EXPECT_THAT(report(3)->cosine, DoubleNear(kSignCosine, kTolerance));
+  ASSERT_TRUE(report(4).has_value());
+  EXPECT_THAT(report(4)->input_norm, DoubleNear(0.5 * std::sqrt(kSquares), kTolerance));
+  EXPECT_THAT(report(4)->cosine, DoubleNear(kSignCosine, kTolerance));
+}
+
+TEST(MethodQualityTest, AMissLeavesTheMomentumInTheInput) {
+  OptimizerOptions options = Options();
+  options.adam.beta1 = 0.5f;
+  options.warmup_rounds = 1;
+  const auto misses = [](size_t worker, uint64_t round, uint32_t) {
+    return worker == 1 && round == 1;
+  };
+  const Qualities qualities = Play(
+      "onebit_adam", options, {.gradients = {kGradient, kGradient}, .steps = 2, .misses = misses});
+  ASSERT_TRUE(qualities[0].has_value() && qualities[1].has_value());
+  // m = g / 2 after the warm-up, then 3 g / 4, for both.
+  EXPECT_THAT(qualities[0]->input_norm, DoubleNear(0.75 * std::sqrt(kSquares), kTolerance));
+  EXPECT_EQ(qualities[1]->input_norm, qualities[0]->input_norm);
+  EXPECT_EQ(qualities[1]->cosine, qualities[0]->cosine);
+}
+
 TEST(MethodQualityTest, CdAdamComparesTheSharedGradientWithItsOwn) {
   const RoundQuality signs = PlayTwins("cd_adam", Options());
   EXPECT_THAT(signs.cosine, DoubleNear(kSignCosine, kTolerance));

@@ -8,6 +8,7 @@
 #include "client/optimizers/adam_state.h"
 #include "client/optimizers/dense_carry.h"
 #include "client/optimizers/input_guard.h"
+#include "client/optimizers/quality_meter.h"
 #include "client/optimizers/round_driver.h"
 #include "client/optimizers/saved_state.h"
 #include "client/optimizers/sign_rounds.h"
@@ -29,7 +30,8 @@ class OneBitAdam final : public Optimizer {
         guard_(options.adam.non_finite, &layout_, &backend_),
         state_(NewState()),
         freeze_(FreezeOptionsOf(options)),
-        carry_(&layout_, options.dense_dtype, &guard_, &backend_) {}
+        carry_(&layout_, options.dense_dtype, &guard_, &backend_),
+        quality_(options.adam.quality_interval, layout_.chunks().size(), &backend_) {}
 
   absl::string_view name() const override { return "onebit_adam"; }
 
@@ -43,6 +45,9 @@ class OneBitAdam final : public Optimizer {
   }
 
   OptimizerStatistics statistics() const override;
+  absl::optional<RoundQuality> quality() const override {
+    return quality_.Report([this] { return statistics().residual_norm; });
+  }
 
   std::string SaveState() const override;
   absl::Status LoadState(absl::string_view bytes) override;
@@ -73,6 +78,7 @@ class OneBitAdam final : public Optimizer {
   AdamState state_;
   VarianceFreeze freeze_;
   DenseCarry carry_;
+  QualityMeter quality_;
   uint64_t steps_ = 0;
   // Since the freeze.
   std::unique_ptr<SignRounds> signs_;
@@ -83,7 +89,8 @@ absl::Status OneBitAdam::Step(absl::Span<float> parameters, absl::Span<const flo
   TALLY_RETURN_IF_ERROR(CheckStepArguments(layout_, parameters, gradients));
   const ScopedFloatEnvironment float_environment;
   state_.BeginStep();
-  if (signs_ != nullptr) signs_->StartRound();
+  quality_.BeginStep(steps_ + 1);
+  if (signs_ != nullptr) signs_->StartRound(&quality_);
   const auto encode = [&](uint32_t chunk) -> absl::StatusOr<ChunkContribution> {
     if (IsCompressed(chunk)) return EncodeSigns(chunk, gradients);
     TALLY_ASSIGN_OR_RETURN(absl::optional<Buffer> payload,
@@ -96,6 +103,7 @@ absl::Status OneBitAdam::Step(absl::Span<float> parameters, absl::Span<const flo
   };
   TALLY_RETURN_IF_ERROR(driver_.Run(encode, apply));
   ++steps_;
+  quality_.EndStep();
   if (signs_ == nullptr && freeze_.IsDue(steps_, state_, layout_, backend_)) return Freeze();
   return absl::OkStatus();
 }
@@ -196,6 +204,7 @@ absl::Status OneBitAdam::LoadState(absl::string_view bytes) {
   signs_ = std::move(signs);
   frozen_correction_ = frozen_correction;
   steps_ = saved.steps();
+  quality_.Forget();
   return absl::OkStatus();
 }
 

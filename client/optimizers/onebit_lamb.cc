@@ -38,6 +38,7 @@ class OneBitLamb final : public Optimizer {
       : options_(options),
         parts_(exchanger, {.dense_dtype = options.onebit.dense_dtype,
                            .non_finite = options.onebit.adam.non_finite,
+                           .quality_interval = options.onebit.adam.quality_interval,
                            .backend = options.onebit.adam.backend}),
         state_(NewState()),
         freeze_(FreezeOptionsOf(options.onebit)),
@@ -63,6 +64,10 @@ class OneBitLamb final : public Optimizer {
     statistics.compressing = frozen_ != nullptr;
     if (frozen_ != nullptr) statistics.residual_norm = frozen_->signs.Norm();
     return statistics;
+  }
+
+  absl::optional<RoundQuality> quality() const override {
+    return parts_.quality().Report([this] { return statistics().residual_norm; });
   }
 
   std::string SaveState() const override;
@@ -107,7 +112,8 @@ absl::Status OneBitLamb::Step(absl::Span<float> parameters, absl::Span<const flo
   TALLY_RETURN_IF_ERROR(CheckStepArguments(layout, parameters, gradients));
   const ScopedFloatEnvironment float_environment;
   state_.BeginStep();
-  if (frozen_ != nullptr) frozen_->signs.StartRound();
+  parts_.BeginStep();
+  if (frozen_ != nullptr) frozen_->signs.StartRound(&parts_.quality());
   const auto encode = [&](uint32_t chunk) {
     return IsCompressed(chunk) ? EncodeSigns(chunk, gradients)
                                : parts_.EncodeDense(chunk, ChunkOf(gradients, layout, chunk));

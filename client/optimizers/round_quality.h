@@ -31,9 +31,12 @@ struct SketchQuality {
 // units.
 //
 //   method             input x of this worker                     update y
-//   onebit_adam        a: its residual and its own new momentum   the shared momentum
+//   onebit_adam,       a: its residual and its own new momentum   the shared momentum
+//     onebit_lamb        (onebit_lamb: times the layer's scale)
+//   zeroone_adam       a: its residual, and its gradient or,      their mean
+//                        after the freeze, what it did alone
 //   birder             u = m / b, of which its votes were drawn   Q
-//   cd_adam            its gradient                               the shared gradient
+//   cd_adam            its gradient or momentum, in its units     the shared one
 //   sign_sgd           its momentum                               the signs, in the best scale
 //   topk_sgd           a: its residual and its gradient           the mean of what was sent
 //   sketched_sgd       v: what it has not taken out yet           the mean w on K, else 0

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/types/variant.h"
+#include "base/check.h"
 #include "base/status_macros.h"
 #include "codecs/sign_codec.h"
 
@@ -25,6 +26,11 @@ std::unique_ptr<ErrorFeedback> SignRounds::NewResidual() const {
   return std::make_unique<ErrorFeedback>(&layout_, sign.scale_rule, sign.granularity, &backend_);
 }
 
+void SignRounds::StartRound(QualityMeter* meter) {
+  residual_->StartRound();
+  meter_ = meter != nullptr && meter->measures() ? meter : nullptr;
+}
+
 absl::StatusOr<ChunkContribution> SignRounds::Encode(uint32_t chunk,
                                                      const ErrorFeedback::Input& input) {
   TALLY_ASSIGN_OR_RETURN(absl::optional<Buffer> payload, residual_->Encode(chunk, input));
@@ -35,7 +41,20 @@ absl::StatusOr<ChunkContribution> SignRounds::Encode(uint32_t chunk,
 
 void SignRounds::Settle(const ChunkResult& result, Fate fate) {
   residual_->Settle(result.chunk, fate);
-  if (result.exchange.has_value()) zeroing_[result.chunk] = 0;
+  if (!result.exchange.has_value()) return;
+  zeroing_[result.chunk] = 0;
+  if (meter_ != nullptr && fate != Fate::kAbstained) Measure(result);
+}
+
+// Decodes the result for itself: callers change the residual before they decode.
+void SignRounds::Measure(const ChunkResult& result) {
+  for (size_t t = 0; t < num_tiles(result.chunk); ++t) {
+    const Range part = range(result.chunk, t);
+    measured_.resize(part.num_elements);
+    const absl::Status status = Decode(result, t, absl::MakeSpan(measured_));
+    TALLY_CHECK(status.ok(), status.message());
+    meter_->Add(result.chunk, residual_->sum().subspan(part.offset, part.num_elements), measured_);
+  }
 }
 
 SignRounds::Range SignRounds::range(uint32_t chunk, size_t tile) const {

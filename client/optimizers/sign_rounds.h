@@ -14,6 +14,7 @@
 #include "client/exchanger.h"
 #include "client/optimizers/dense_carry.h"
 #include "client/optimizers/error_feedback.h"
+#include "client/optimizers/quality_meter.h"
 #include "client/optimizers/round_driver.h"
 #include "client/optimizers/saved_state.h"
 #include "client/optimizers/segment_map.h"
@@ -38,8 +39,9 @@ class SignRounds {
   // `backend`. The residual starts at zero.
   SignRounds(const Exchange& exchange, const Layout* layout, const Backend* backend);
 
-  // Before the first Encode of a round.
-  void StartRound() { residual_->StartRound(); }
+  // Before the first Encode of a round. `meter`, whose step is open, gets what was put in against
+  // the results; it outlives the round. Null: nobody measures.
+  void StartRound(QualityMeter* meter = nullptr);
   // As ErrorFeedback::Encode.
   absl::StatusOr<ChunkContribution> Encode(uint32_t chunk, const ErrorFeedback::Input& input);
   // What became of it; before the result is decoded.
@@ -73,6 +75,7 @@ class SignRounds {
 
  private:
   std::unique_ptr<ErrorFeedback> NewResidual() const;
+  void Measure(const ChunkResult& result);
 
   const Exchange exchange_;
   const Layout& layout_;
@@ -80,6 +83,8 @@ class SignRounds {
   std::unique_ptr<ErrorFeedback> residual_;
   std::vector<uint8_t> zeroing_;     // by compressed chunk: 1 until the aggregator has forgotten
   std::vector<float> piece_scales_;  // of one tile
+  QualityMeter* meter_ = nullptr;    // of the present round; null: it is not measured
+  std::vector<float> measured_;      // of one tile
 };
 
 }  // namespace tally

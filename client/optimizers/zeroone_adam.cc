@@ -47,6 +47,7 @@ class ZeroOneAdam final : public Optimizer {
       : options_(options),
         parts_(exchanger, {.dense_dtype = options.dense_dtype,
                            .non_finite = options.adam.non_finite,
+                           .quality_interval = options.adam.quality_interval,
                            .backend = options.adam.backend}),
         state_(NewState()),
         schedule_(options.schedule),
@@ -72,6 +73,10 @@ class ZeroOneAdam final : public Optimizer {
     statistics.residual_norm = signs_->Norm();
     statistics.reset_residual_norm = reset_residual_norm_;
     return statistics;
+  }
+
+  absl::optional<RoundQuality> quality() const override {
+    return parts_.quality().Report([this] { return statistics().residual_norm; });
   }
 
   std::string SaveState() const override;
@@ -124,6 +129,7 @@ absl::Status ZeroOneAdam::Step(absl::Span<float> parameters, absl::Span<const fl
   TALLY_RETURN_IF_ERROR(parts_.driver().failure());
   const ScopedFloatEnvironment float_environment;
   if (schedule_.frozen() && local_ == nullptr) TALLY_RETURN_IF_ERROR(Freeze(parameters));
+  parts_.BeginStep();
   const Action action = schedule_.Next();
   switch (action) {
     case Action::kRefresh:
@@ -198,7 +204,7 @@ absl::Status ZeroOneAdam::RunSigns(absl::Span<const float> values, TakesPart tak
     }
     return absl::OkStatus();
   };
-  signs_->StartRound();
+  signs_->StartRound(&parts_.quality());
   return parts_.driver().Run(encode, apply);
 }
 
