@@ -93,6 +93,18 @@ std::vector<LossPoint> Smooth(absl::Span<const LossPoint> curve) {
   return smooth;
 }
 
+void AddQuality(absl::Span<const TrainingReport> reports, RunSummary& run) {
+  for (const TrainingReport& report : reports) {
+    const auto rounds = static_cast<double>(report.measured_rounds);
+    run.measured_rounds += report.measured_rounds;
+    run.mean_cosine += rounds * report.mean_cosine;
+    run.mean_relative_error += rounds * report.mean_relative_error;
+  }
+  if (run.measured_rounds == 0) return;
+  run.mean_cosine /= static_cast<double>(run.measured_rounds);
+  run.mean_relative_error /= static_cast<double>(run.measured_rounds);
+}
+
 // The best run of this one's uncompressed twin, if there is one and this is none itself.
 const RunSummary* TwinOf(const RunSummary& run, absl::Span<const RunSummary> runs) {
   const absl::string_view twin = PresetOf(run.optimizer).twin;
@@ -110,6 +122,18 @@ const RunSummary* TwinOf(const RunSummary& run, absl::Span<const RunSummary> run
 // How far the run's final validation loss is above its twin's, as a share of that.
 double GapOf(const RunSummary& run, const RunSummary& twin) {
   return run.final_validation_loss / twin.final_validation_loss - 1.0;
+}
+
+// Of the runs that were measured; empty if none was.
+std::string FormatQualities(absl::Span<const RunSummary> runs, size_t label_width) {
+  std::string text;
+  for (const RunSummary& run : runs) {
+    if (run.measured_rounds == 0) continue;
+    absl::StrAppendFormat(&text, "%-*s cosine %.2f, relative error %.2f\n", label_width,
+                          RunLabel(run), run.mean_cosine, run.mean_relative_error);
+  }
+  if (text.empty()) return text;
+  return "\nThe update against a worker's input, means over the compressed rounds:\n" + text;
 }
 
 void AppendBlock(const std::string& title, absl::Span<const LossPoint> curve, std::string* out) {
@@ -151,6 +175,7 @@ absl::StatusOr<RunSummary> SummarizeRun(absl::Span<const TrainingReport> reports
   run.bits_per_parameter_up = Sum<double>(reports, BitsPerParameterUp) / workers;
   run.bits_per_parameter_down = Sum<double>(reports, BitsPerParameterDown) / workers;
   run.rounds_per_second = RoundsPerSecond(first);
+  AddQuality(reports, run);
   run.parameters_digest = first.parameters_digest;
   run.training_loss = MeanTrainingLoss(reports);
   run.validation_loss = first.validation_loss;
@@ -196,6 +221,9 @@ std::string FormatSummary(absl::Span<const RunSummary> runs) {
                           "      \"bits_per_parameter_down\": %.6g,\n"
                           "      \"snapshot_bits_per_parameter\": %.6g,\n"
                           "      \"rounds_per_second\": %.6g,\n"
+                          "      \"measured_rounds\": %d,\n"
+                          "      \"mean_cosine\": %.6g,\n"
+                          "      \"mean_relative_error\": %.6g,\n"
                           "      \"parameters_digest\": \"%s\"\n"
                           "    }",
                           JsonString(run.optimizer), JsonString(run.variant), run.workers,
@@ -203,7 +231,8 @@ std::string FormatSummary(absl::Span<const RunSummary> runs) {
                           run.final_validation_loss, run.bytes_up_per_round,
                           run.bytes_down_per_round, run.bits_per_parameter_up,
                           run.bits_per_parameter_down, run.snapshot_bits_per_parameter,
-                          run.rounds_per_second, FormatDigest(run.parameters_digest));
+                          run.rounds_per_second, run.measured_rounds, run.mean_cosine,
+                          run.mean_relative_error, FormatDigest(run.parameters_digest));
   };
   return absl::StrCat("{\n  \"runs\": [\n", absl::StrJoin(runs, ",\n", format_run), "\n  ]\n}\n");
 }
@@ -237,6 +266,7 @@ std::string FormatTable(absl::Span<const RunSummary> runs) {
              bytes(run.bytes_up_per_round), bytes(run.bytes_down_per_round),
              absl::StrFormat("%.2f", run.rounds_per_second)});
   }
+  table += FormatQualities(runs, label_width);
   table += "\nDigests of the final parameters, equal on all workers:\n";
   for (const RunSummary& run : runs) {
     absl::StrAppendFormat(&table, "%-*s %s\n", label_width, RunLabel(run),

@@ -32,6 +32,10 @@ struct RunSummary {
   // Of residual snapshots, which no run has yet.
   double snapshot_bits_per_parameter = 0;
   double rounds_per_second = 0;
+  // Update against input, over the measured rounds of all workers; 0 if there were none.
+  uint64_t measured_rounds = 0;
+  double mean_cosine = 0;
+  double mean_relative_error = 0;
   uint64_t parameters_digest = 0;
   std::vector<LossPoint> training_loss;    // mean over the workers
   std::vector<LossPoint> validation_loss;  // worker 0's

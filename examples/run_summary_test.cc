@@ -33,6 +33,9 @@ TrainingReport ReportOf(uint64_t rank) {
   report.compressed_rounds = 2;
   report.compressed_bytes_up = 25;
   report.compressed_bytes_down = 50;
+  report.measured_rounds = 1 + rank;
+  report.mean_cosine = 0.5 + 0.3 * static_cast<double>(rank);
+  report.mean_relative_error = 0.75;
   report.seconds = 2.0 + static_cast<double>(rank);
   report.parameters_digest = 0xabc;
   return report;
@@ -61,6 +64,9 @@ TEST(SummarizeRunTest, BringsTheWorkersTogether) {
   EXPECT_EQ(run->bits_per_parameter_up, 1);
   EXPECT_EQ(run->bits_per_parameter_down, 2);
   EXPECT_EQ(run->rounds_per_second, 2);
+  EXPECT_EQ(run->measured_rounds, 3u);
+  EXPECT_DOUBLE_EQ(run->mean_cosine, 0.7);  // (0.5 + 2 * 0.8) / 3
+  EXPECT_DOUBLE_EQ(run->mean_relative_error, 0.75);
   EXPECT_EQ(run->parameters_digest, 0xabcu);
   EXPECT_EQ(run->training_loss.front(), (LossPoint{1, 5}));
 }
@@ -144,7 +150,8 @@ TEST(FormatSummaryTest, HasExactlyTheKeysOfTheContract) {
                         "optimizer", "variant", "workers", "aggregators", "rounds", "parameters",
                         "initial_validation_loss", "final_validation_loss", "bytes_up_per_round",
                         "bytes_down_per_round", "bits_per_parameter_up", "bits_per_parameter_down",
-                        "snapshot_bits_per_parameter", "rounds_per_second", "parameters_digest"));
+                        "snapshot_bits_per_parameter", "rounds_per_second", "measured_rounds",
+                        "mean_cosine", "mean_relative_error", "parameters_digest"));
 }
 
 TEST(FormatTableTest, ShowsEveryRunAndTheReduction) {
@@ -163,6 +170,14 @@ TEST(FormatTableTest, TellsVariantsApart) {
   EXPECT_THAT(FormatTable({run, RunWithLoss("dense_adam", 2.0)}),
               AllOf(HasSubstr("\nonebit_adam:learning_rate=1e-3     2.0000"),
                     HasSubstr("\ndense_adam                         2.0000")));
+}
+
+TEST(FormatTableTest, ShowsWhatCompressionDidToTheRounds) {
+  const std::vector<TrainingReport> reports = {ReportOf(0), ReportOf(1)};
+  EXPECT_THAT(FormatTable({*SummarizeRun(reports), RunWithLoss("dense_adam", 2.0)}),
+              HasSubstr("means over the compressed rounds:\n"
+                        "onebit_adam       cosine 0.70, relative error 0.75\n\n"));
+  EXPECT_THAT(FormatTable({RunWithLoss("dense_adam", 2.0)}), testing::Not(HasSubstr("cosine")));
 }
 
 TEST(FormatCurvesTest, OneBlockPerCurve) {

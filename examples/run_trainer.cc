@@ -7,12 +7,18 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "base/clock.h"
+#include "base/logging.h"
 #include "base/status_macros.h"
 #include "client/client.h"
 #include "client/optimizers/create_optimizer.h"
+#include "client/optimizers/quality_metrics.h"
 #include "examples/progress_line.h"
+#include "examples/quality_log.h"
 #include "examples/text_data.h"
+#include "examples/trainer_warnings.h"
 #include "examples/training.h"
 #include "examples/training_report.h"
 
@@ -24,6 +30,11 @@ absl::Status RunTrainer(const TrainerOptions& options, size_t window_length,
   TALLY_ASSIGN_OR_RETURN(const TextData text,
                          TextData::Create(texts, options.workers, window_length));
   TALLY_ASSIGN_OR_RETURN(const std::unique_ptr<Model> model, create_model(text.vocabulary_size()));
+  if (options.rank == 0) {
+    for (const std::string& warning : TrainerWarnings(options, model->layout())) {
+      LogWarning(absl::StrCat(options.optimizer, ": ", warning));
+    }
+  }
   TALLY_ASSIGN_OR_RETURN(ClientOptions client_options, MakeClientOptions(options, *model));
   TALLY_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client,
                          Client::Connect(std::move(client_options)));
@@ -31,6 +42,9 @@ absl::Status RunTrainer(const TrainerOptions& options, size_t window_length,
                          CreateOptimizer(options.optimizer, client.get(),
                                          MakeOptimizerOptions(options, client->layout())));
   const RealClock clock;
+  QualityLog quality({.labels = {options.job, options.worker, options.optimizer},
+                      .metrics_file = options.metrics_file,
+                      .metrics_every = options.metrics_every});
   ProgressLine progress(stdout, isatty(STDOUT_FILENO) != 0, &clock);
   TALLY_ASSIGN_OR_RETURN(const TrainingReport report,
                          Train(options, {.text = &text,
@@ -38,7 +52,12 @@ absl::Status RunTrainer(const TrainerOptions& options, size_t window_length,
                                          .client = client.get(),
                                          .optimizer = optimizer.get(),
                                          .clock = &clock,
-                                         .progress = options.rank == 0 ? &progress : nullptr}));
+                                         .progress = options.rank == 0 ? &progress : nullptr,
+                                         .quality = &quality}));
+  if (options.rank == 0 && quality.last().has_value()) {
+    absl::PrintF("%s, step %d: %s\n", options.optimizer, quality.last()->step,
+                 QualityLine(*quality.last()));
+  }
   if (options.report.empty()) return absl::OkStatus();
   return WriteTextFile(options.report, FormatReport(report));
 }

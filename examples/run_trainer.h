@@ -17,8 +17,9 @@ namespace tally {
 using ModelFactory =
     absl::FunctionRef<absl::StatusOr<std::unique_ptr<Model>>(size_t vocabulary_size)>;
 
-// Reads the text, creates the model, joins the run, trains, and writes the report. `window_length`
-// is that of the model. Returns the first error.
+// Reads the text, creates the model, joins the run, trains, and writes the report. Worker 0 logs
+// what speaks against the options before it joins, and shows what the last compressed round lost at
+// the end. `window_length` is that of the model. Returns the first error.
 absl::Status RunTrainer(const TrainerOptions& options, size_t window_length,
                         ModelFactory create_model);
 

@@ -49,6 +49,7 @@ absl::Status ValidateTrainerOptions(const TrainerOptions& options) {
   TALLY_RETURN_IF_ERROR(CheckNotEmpty("text", options.text));
   TALLY_RETURN_IF_ERROR(CheckPositive("workers", uint64_t{options.workers}));
   TALLY_RETURN_IF_ERROR(CheckPositive("rounds", options.rounds));
+  TALLY_RETURN_IF_ERROR(CheckPositive("metrics_every", options.metrics_every));
   if (options.rank >= options.workers) {
     return FlagError("rank", absl::StrCat(options.rank),
                      absl::StrCat("must be less than --workers (", options.workers, ")"));

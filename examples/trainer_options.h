@@ -40,6 +40,8 @@ struct TrainerOptions {
   uint64_t seed = 0;
   std::string text;
   std::string report;  // empty: none
+  std::string metrics_file;  // empty: none
+  uint64_t metrics_every = 10;
   uint64_t validate_every = 0;
   uint32_t chunk_elements = 0;
   uint32_t arrival_jitter_ms = 0;
@@ -48,10 +50,10 @@ struct TrainerOptions {
 };
 
 // Returns INVALID_ARGUMENT, naming flag, value and rule, if `job`, `worker` or `text` is empty;
-// `workers` or `rounds` is 0; `rank` is not less than `workers`; `optimizer` is not one of
-// OptimizerNames(); `learning_rate`, `epsilon` or a share is not positive and finite; the
-// final share of the learning rate is above 1; `batch` is
-// not from 1 to 65,536; `arrival_jitter_ms` is above a minute; or a timeout is not positive.
+// `workers`, `rounds` or `metrics_every` is 0; `rank` is not less than `workers`; `optimizer` is
+// not one of OptimizerNames(); `learning_rate`, `epsilon` or a share is not positive and finite;
+// the final share of the learning rate is above 1; `batch` is not from 1 to 65,536;
+// `arrival_jitter_ms` is above a minute; or a timeout is not positive.
 absl::Status ValidateTrainerOptions(const TrainerOptions& options);
 
 // Reads "agg-0=host:port,agg-1=host:port". Returns INVALID_ARGUMENT, naming the flag, if an entry

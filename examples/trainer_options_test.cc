@@ -57,6 +57,7 @@ TEST(ValidateTrainerOptionsTest, RefusesByFlagValueAndRule) {
       {"`--text` = \"\"", [](TrainerOptions& o) { o.text.clear(); }},
       {"`--workers` = 0", [](TrainerOptions& o) { o.workers = 0; }},
       {"`--rounds` = 0", [](TrainerOptions& o) { o.rounds = 0; }},
+      {"`--metrics_every` = 0", [](TrainerOptions& o) { o.metrics_every = 0; }},
       {"`--rank` = 4, must be less than --workers (4)", [](TrainerOptions& o) { o.rank = 4; }},
       {"must be one of dense_adam, dense_amsgrad",
        [](TrainerOptions& o) { o.optimizer = "two_bit"; }},

@@ -54,6 +54,12 @@ class TrainingLoop {
       report_.compressed_bytes_down = traffic.result_bytes;
     }
     report_.missed_contributions = traffic.missed_contributions;
+    if (parts_.quality != nullptr) {
+      TALLY_RETURN_IF_ERROR(parts_.quality->Finish());
+      report_.measured_rounds = parts_.quality->num_rounds();
+      report_.mean_cosine = parts_.quality->mean_cosine();
+      report_.mean_relative_error = parts_.quality->mean_relative_error();
+    }
     report_.parameters_digest = ParametersDigest(parts_.model->parameters());
     return report_;
   }
@@ -81,6 +87,9 @@ class TrainingLoop {
     const ClientStatistics before = parts_.client->statistics();
     TALLY_RETURN_IF_ERROR(
         parts_.optimizer->Step(parts_.model->parameters(), parts_.model->gradients()));
+    if (parts_.quality != nullptr) {
+      TALLY_RETURN_IF_ERROR(parts_.quality->Take(round, parts_.optimizer->quality()));
+    }
     const ClientStatistics after = parts_.client->statistics();
     if (compressing) {
       ++report_.compressed_rounds;

@@ -8,6 +8,7 @@
 #include "client/optimizers/optimizer.h"
 #include "examples/model.h"
 #include "examples/progress_line.h"
+#include "examples/quality_log.h"
 #include "examples/text_data.h"
 #include "examples/trainer_options.h"
 #include "examples/training_report.h"
@@ -22,6 +23,7 @@ struct TrainingParts {
   Optimizer* optimizer = nullptr;
   const Clock* clock = nullptr;
   ProgressLine* progress = nullptr;  // null: shows none
+  QualityLog* quality = nullptr;     // null: nobody asks what rounds lost
 };
 
 // Trains for options.rounds: draws the worker's batch, computes gradients, takes the optimizer's

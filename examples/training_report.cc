@@ -3,6 +3,7 @@
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/json_util.h>
 
+#include <cstdio>
 #include <fstream>
 
 #include "absl/strings/numbers.h"
@@ -155,6 +156,9 @@ std::string FormatReport(const TrainingReport& report) {
   add("bits_per_parameter_up", number(BitsPerParameterUp(report)));
   add("bits_per_parameter_down", number(BitsPerParameterDown(report)));
   add("missed_contributions", count(report.missed_contributions));
+  add("measured_rounds", count(report.measured_rounds));
+  add("mean_cosine", number(report.mean_cosine));
+  add("mean_relative_error", number(report.mean_relative_error));
   add("seconds", number(report.seconds));
   add("rounds_per_second", number(RoundsPerSecond(report)));
   add("parameters_digest", JsonString(FormatDigest(report.parameters_digest)));
@@ -185,6 +189,9 @@ absl::StatusOr<TrainingReport> ParseReport(absl::string_view json) {
   TALLY_RETURN_IF_ERROR(Read(object, "compressed_bytes_up", &report.compressed_bytes_up));
   TALLY_RETURN_IF_ERROR(Read(object, "compressed_bytes_down", &report.compressed_bytes_down));
   TALLY_RETURN_IF_ERROR(Read(object, "missed_contributions", &report.missed_contributions));
+  TALLY_RETURN_IF_ERROR(Read(object, "measured_rounds", &report.measured_rounds));
+  TALLY_RETURN_IF_ERROR(Read(object, "mean_cosine", &report.mean_cosine));
+  TALLY_RETURN_IF_ERROR(Read(object, "mean_relative_error", &report.mean_relative_error));
   TALLY_RETURN_IF_ERROR(Read(object, "seconds", &report.seconds));
   TALLY_RETURN_IF_ERROR(ReadDigest(object, "parameters_digest", &report.parameters_digest));
   TALLY_RETURN_IF_ERROR(Read(object, "validation_loss", &report.validation_loss));
@@ -198,6 +205,15 @@ absl::Status WriteTextFile(const std::string& path, absl::string_view text) {
   file.close();
   if (!file) {
     return absl::UnavailableError(absl::StrCat("file ", path, " cannot be written"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReplaceTextFile(const std::string& path, absl::string_view text) {
+  const std::string temporary = path + ".tmp";
+  TALLY_RETURN_IF_ERROR(WriteTextFile(temporary, text));
+  if (std::rename(temporary.c_str(), path.c_str()) != 0) {
+    return absl::UnavailableError(absl::StrCat("file ", path, " cannot be replaced"));
   }
   return absl::OkStatus();
 }

@@ -41,6 +41,11 @@ struct TrainingReport {
   uint64_t compressed_bytes_up = 0;
   uint64_t compressed_bytes_down = 0;
   uint64_t missed_contributions = 0;
+  // Of the rounds whose quality was measured (client/optimizers/round_quality.h): how many, and the
+  // means; 0 if there were none.
+  uint64_t measured_rounds = 0;
+  double mean_cosine = 0;
+  double mean_relative_error = 0;
   // Of training, without the time of validations.
   double seconds = 0;
   uint64_t parameters_digest = 0;
@@ -71,6 +76,10 @@ absl::StatusOr<TrainingReport> ParseReport(absl::string_view json);
 
 // Writes `text` to the file `path`. Returns UNAVAILABLE, naming the path, if that fails.
 absl::Status WriteTextFile(const std::string& path, absl::string_view text);
+
+// The same for a file that others may read at any moment: they find the old text or the new one,
+// whole. `path`.tmp is written on the way.
+absl::Status ReplaceTextFile(const std::string& path, absl::string_view text);
 
 }  // namespace tally
 

@@ -1,5 +1,8 @@
 #include "examples/training_report.h"
 
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <string>
 
 #include "absl/strings/str_replace.h"
@@ -30,6 +33,9 @@ TrainingReport Example() {
           .compressed_bytes_up = 1100,
           .compressed_bytes_down = 1200,
           .missed_contributions = 1,
+          .measured_rounds = 7,
+          .mean_cosine = 0.8125,
+          .mean_relative_error = 0.5625,
           .seconds = 2.5,
           .parameters_digest = 0x0123456789abcdef};
 }
@@ -69,6 +75,9 @@ TEST(TrainingReportTest, ReadsBackWhatItWrote) {
   EXPECT_EQ(read->compressed_bytes_up, written.compressed_bytes_up);
   EXPECT_EQ(read->compressed_bytes_down, written.compressed_bytes_down);
   EXPECT_EQ(read->missed_contributions, written.missed_contributions);
+  EXPECT_EQ(read->measured_rounds, written.measured_rounds);
+  EXPECT_EQ(read->mean_cosine, written.mean_cosine);
+  EXPECT_EQ(read->mean_relative_error, written.mean_relative_error);
   EXPECT_EQ(read->seconds, written.seconds);
   EXPECT_EQ(read->parameters_digest, written.parameters_digest);
 }
@@ -102,6 +111,7 @@ TEST(TrainingReportTest, RefusesDamageByKey) {
       {"\"rounds\": 10", "\"rounds\": 1e30", "`rounds`"},
       {"\"workers\": 4", "\"workerz\": 4", "`workers`"},
       {"\"seconds\": 2.5", "\"seconds\": \"long\"", "`seconds`"},
+      {"\"mean_cosine\": 0.8125", "\"mean_cosine\": null", "`mean_cosine`"},
       {"\"onebit_adam\"", "7", "`optimizer`"},
       {"0123456789abcdef", "0123456789abcdeg", "`parameters_digest`"},
       {"0123456789abcdef", "0x23456789abcde", "`parameters_digest`"},
@@ -123,6 +133,23 @@ TEST(JsonStringTest, EscapesWhatJsonDoesNotAllow) {
 
 TEST(WriteTextFileTest, NamesThePathThatCannotBeWritten) {
   EXPECT_THAT(WriteTextFile("/proc/none/file", "text"),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("/proc/none/file")));
+}
+
+TEST(ReplaceTextFileTest, LeavesTheNewTextAndNothingElse) {
+  const char* directory = std::getenv("TEST_TMPDIR");
+  const std::string path =
+      (directory != nullptr ? std::string(directory) : testing::TempDir()) + "/replaced.txt";
+  ASSERT_THAT(ReplaceTextFile(path, "a long first text"), IsOk());
+  ASSERT_THAT(ReplaceTextFile(path, "second"), IsOk());
+  std::ifstream file(path, std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  EXPECT_EQ(text, "second");
+  EXPECT_FALSE(std::ifstream(path + ".tmp").is_open());
+}
+
+TEST(ReplaceTextFileTest, NamesThePathThatCannotBeReplaced) {
+  EXPECT_THAT(ReplaceTextFile("/proc/none/file", "text"),
               StatusIs(absl::StatusCode::kUnavailable, HasSubstr("/proc/none/file")));
 }
 

@@ -9,6 +9,7 @@
 #include "base/simulated_clock.h"
 #include "examples/mlp_model.h"
 #include "examples/parameters_digest.h"
+#include "examples/quality_log.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/util/status_matchers.h"
@@ -70,6 +71,10 @@ class StepDown final : public Optimizer {
   absl::Status SetLearningRate(float learning_rate) override {
     learning_rates.push_back(learning_rate);
     return absl::OkStatus();
+  }
+  absl::optional<RoundQuality> quality() const override {
+    if (steps_ < 3) return absl::nullopt;
+    return RoundQuality{.step = steps_, .cosine = 1.0 / static_cast<double>(steps_ - 2)};
   }
   OptimizerStatistics statistics() const override {
     return {.steps = steps_,
@@ -150,6 +155,33 @@ TEST_F(TrainingTest, ReportsLossesTrafficAndSpeed) {
   EXPECT_EQ(report->seconds, 6);
   EXPECT_EQ(report->parameters, model_->layout().num_elements());
   EXPECT_EQ(report->parameters_digest, ParametersDigest(model_->parameters()));
+}
+
+TEST_F(TrainingTest, ReportsTheMeanQualityOfItsRounds) {
+  options_.rounds = 4;
+  QualityLog quality({});
+  const absl::StatusOr<TrainingReport> report = Train(options_, {.text = &text_,
+                                                                 .model = model_.get(),
+                                                                 .client = &client_,
+                                                                 .optimizer = &optimizer_,
+                                                                 .clock = &clock_,
+                                                                 .quality = &quality});
+  ASSERT_THAT(report, IsOk());
+  EXPECT_EQ(report->measured_rounds, 2u);
+  EXPECT_EQ(report->mean_cosine, 0.75);
+  ASSERT_TRUE(quality.last().has_value());
+  EXPECT_EQ(quality.last()->step, 4u);
+}
+
+TEST_F(TrainingTest, HandsOnTheMetricsFilesError) {
+  QualityLog quality({.metrics_file = "/proc/none/quality.prom", .metrics_every = 3});
+  EXPECT_THAT(Train(options_, {.text = &text_,
+                               .model = model_.get(),
+                               .client = &client_,
+                               .optimizer = &optimizer_,
+                               .clock = &clock_,
+                               .quality = &quality}),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("/proc/none/quality.prom")));
 }
 
 TEST_F(TrainingTest, BitsAreThoseOfAllRoundsIfNoneIsCompressed) {
