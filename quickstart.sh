@@ -53,8 +53,10 @@ check_number() {
   fi
 }
 
-readonly ALL_OPTIMIZERS=dense_adam,onebit_adam,zeroone_adam,birder,dense_lamb,onebit_lamb,\
-dense_amsgrad,cd_adam,sketched_amsgrad,dense_sgd,sign_sgd,topk_sgd,sketched_sgd
+readonly ALL_OPTIMIZERS=dense_adam,onebit_adam,zeroone_adam,birder,birder:vote_counts,\
+dense_lamb,onebit_lamb,dense_amsgrad,cd_adam,sketched_amsgrad,\
+sketched_amsgrad:sketch_share=0.005:sketch_columns_share=0.045:sketch_candidates=4,\
+dense_sgd,sign_sgd,topk_sgd,sketched_sgd
 optimizers=dense_adam,onebit_adam
 workers=4
 aggregators=2

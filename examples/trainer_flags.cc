@@ -43,7 +43,8 @@ ABSL_FLAG(absl::optional<uint64_t>, local_step_scaler, absl::nullopt,
           "For zeroone_adam: it exchanges half as often after so many steps with a frozen "
           "variance; if empty, a fifth of the rounds.");
 ABSL_FLAG(uint64_t, max_local_steps, 16, "For zeroone_adam: the most steps between two exchanges.");
-ABSL_FLAG(double, beta1, 0.9, "Of the first moment, for methods of Adam's family.");
+ABSL_FLAG(absl::optional<double>, beta1, absl::nullopt,
+          "Of the first moment, for methods of Adam's family; if empty, what suits the method.");
 ABSL_FLAG(double, beta2, 0.999, "Of the second moment, for methods of Adam's family.");
 ABSL_FLAG(absl::optional<double>, momentum, absl::nullopt,
           "Of dense_sgd, sign_sgd, topk_sgd, sketched_sgd; birder's beta; if empty, what suits the "
@@ -56,12 +57,17 @@ ABSL_FLAG(absl::optional<double>, magnitude_beta, absl::nullopt,
 ABSL_FLAG(bool, vote_counts, false, "For birder: the numbers of votes come down, not bits.");
 ABSL_FLAG(std::string, compressor, "sign", "Of cd_adam: sign or topk.");
 ABSL_FLAG(std::string, tracking, "momentum", "What cd_adam tracks: gradient or momentum.");
+ABSL_FLAG(std::string, scale_rule, "root_mean_square",
+          "Of signs' scales: root_mean_square or mean_magnitude.");
 ABSL_FLAG(uint32_t, block_elements, 1024, "For cd_adam: elements that share a scale.");
 ABSL_FLAG(double, share, 0.01, "For topk_sgd and cd_adam with topk: of the elements, those sent.");
-ABSL_FLAG(double, sketch_share, 0.005, "Of the elements, those that a sketch round updates.");
-ABSL_FLAG(double, sketch_columns_share, 0.05, "Columns of a sketch per element.");
+ABSL_FLAG(absl::optional<double>, sketch_share, absl::nullopt,
+          "Of the elements, those that a sketch round updates; if empty, what suits the method.");
+ABSL_FLAG(absl::optional<double>, sketch_columns_share, absl::nullopt,
+          "Columns of a sketch per element; if empty, what suits the method.");
 ABSL_FLAG(uint32_t, sketch_rows, 5, "Rows of a sketch; odd.");
-ABSL_FLAG(uint32_t, sketch_candidates, 4, "Candidates per updated element of a sketch round.");
+ABSL_FLAG(absl::optional<uint32_t>, sketch_candidates, absl::nullopt,
+          "Candidates per updated element of a sketch round; if empty, what suits the method.");
 ABSL_FLAG(bool, sketch_exact_values, true,
           "Whether sketch rounds have a second half, which fetches exact values.");
 ABSL_FLAG(std::string, sketch_table_type, "bfloat16", "Number format of sketches.");
@@ -111,10 +117,10 @@ absl::StatusOr<DType> ParseDType(absl::string_view flag, const std::string& valu
 
 absl::StatusOr<OptimizerOptions> ReadMethodFlags() {
   OptimizerOptions method;
-  method.adam.beta1 = static_cast<float>(absl::GetFlag(FLAGS_beta1));
   method.adam.beta2 = static_cast<float>(absl::GetFlag(FLAGS_beta2));
   method.adam.weight_decay = static_cast<float>(absl::GetFlag(FLAGS_weight_decay));
   const MethodPreset preset = PresetOf(absl::GetFlag(FLAGS_optimizer));
+  method.adam.beta1 = static_cast<float>(absl::GetFlag(FLAGS_beta1).value_or(preset.beta1));
   method.momentum = static_cast<float>(absl::GetFlag(FLAGS_momentum).value_or(preset.momentum));
   TALLY_ASSIGN_OR_RETURN(method.dtype, ParseDType("dense_type", absl::GetFlag(FLAGS_dense_type)));
   method.adam.quality_interval = absl::GetFlag(FLAGS_quality_interval);
@@ -146,10 +152,18 @@ absl::StatusOr<OptimizerOptions> ReadMethodFlags() {
         absl::StrCat("`--tracking` = \"", tracking, "\", must be gradient or momentum"));
   }
   method.tracking = tracking == "gradient" ? Tracking::kGradient : Tracking::kMomentum;
+  const std::string scale_rule = absl::GetFlag(FLAGS_scale_rule);
+  if (scale_rule != "root_mean_square" && scale_rule != "mean_magnitude") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "`--scale_rule` = \"", scale_rule, "\", must be root_mean_square or mean_magnitude"));
+  }
+  method.scale_rule =
+      scale_rule == "root_mean_square" ? ScaleRule::kRootMeanSquare : ScaleRule::kMeanMagnitude;
   method.block_elements = absl::GetFlag(FLAGS_block_elements);
   method.share = absl::GetFlag(FLAGS_share);
   method.sketch.rows = absl::GetFlag(FLAGS_sketch_rows);
-  method.sketch.candidates_per_updated = absl::GetFlag(FLAGS_sketch_candidates);
+  method.sketch.candidates_per_updated =
+      absl::GetFlag(FLAGS_sketch_candidates).value_or(preset.sketch_candidates);
   method.sketch.exact_values = absl::GetFlag(FLAGS_sketch_exact_values);
   TALLY_ASSIGN_OR_RETURN(method.sketch.table_dtype,
                          ParseDType("sketch_table_type", absl::GetFlag(FLAGS_sketch_table_type)));
@@ -186,11 +200,12 @@ absl::StatusOr<TrainerOptions> ReadTrainerFlags(int argc, char** argv, absl::str
   options.variant = absl::GetFlag(FLAGS_variant);
   options.rounds = absl::GetFlag(FLAGS_rounds);
   TALLY_ASSIGN_OR_RETURN(options.method, ReadMethodFlags());
-  options.sketch_share = absl::GetFlag(FLAGS_sketch_share);
-  options.sketch_columns_share = absl::GetFlag(FLAGS_sketch_columns_share);
-  options.learning_rate =
-      absl::GetFlag(FLAGS_learning_rate)
-          .value_or(PresetOf(options.optimizer).learning_rate * defaults.learning_rate_scale);
+  const MethodPreset preset = PresetOf(options.optimizer);
+  options.sketch_share = absl::GetFlag(FLAGS_sketch_share).value_or(preset.sketch_share);
+  options.sketch_columns_share =
+      absl::GetFlag(FLAGS_sketch_columns_share).value_or(preset.sketch_columns_share);
+  options.learning_rate = absl::GetFlag(FLAGS_learning_rate)
+                              .value_or(preset.learning_rate * defaults.learning_rate_scale);
   options.final_learning_rate_share = absl::GetFlag(FLAGS_final_learning_rate_share);
   options.epsilon = absl::GetFlag(FLAGS_epsilon).value_or(defaults.epsilon);
   options.batch = absl::GetFlag(FLAGS_batch).value_or(defaults.batch);

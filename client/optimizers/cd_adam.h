@@ -29,6 +29,8 @@ struct CdAdamOptions {
   // kSign: elements that share a scale, by the least-squares rule ||x||_1 / d. A multiple of 256
   // that divides the layout's chunk_elements.
   uint32_t block_elements = 1024;
+  // The paper's. Root mean squares are larger the heavier the tails: what is tracked then follows
+  // an element's bursts faster, at the price of noise in the others, of which momenta have little.
   ScaleRule scale_rule = ScaleRule::kMeanMagnitude;
   // kTopk: of each chunk's elements, the share that every worker sends: (0, 1].
   double share = 0.01;

@@ -38,7 +38,7 @@ OneBitAdamOptions OneBitOptionsOf(const OptimizerOptions& options) {
           .freeze_threshold = options.freeze_threshold,
           .freeze_interval = options.freeze_interval,
           .min_warmup_rounds = options.min_warmup_rounds,
-          .scale_rule = options.scale_rule,
+          .scale_rule = options.scale_rule.value_or(OneBitAdamOptions().scale_rule),
           .granularity = options.granularity,
           .dense_dtype = options.dtype};
 }
@@ -64,11 +64,12 @@ absl::StatusOr<std::unique_ptr<Optimizer>> NewZeroOneAdam(Exchanger* exchanger,
                                                           const OptimizerOptions& options) {
   ZeroOneScheduleOptions schedule = options.schedule;
   schedule.variance_steps = options.warmup_rounds.value_or(schedule.variance_steps);
-  return CreateZeroOneAdam(exchanger, {.adam = options.adam,
-                                       .schedule = schedule,
-                                       .scale_rule = options.scale_rule,
-                                       .granularity = options.granularity,
-                                       .dense_dtype = options.dtype});
+  return CreateZeroOneAdam(
+      exchanger, {.adam = options.adam,
+                  .schedule = schedule,
+                  .scale_rule = options.scale_rule.value_or(ZeroOneAdamOptions().scale_rule),
+                  .granularity = options.granularity,
+                  .dense_dtype = options.dtype});
 }
 
 MethodOptions MethodOptionsOf(const OptimizerOptions& options) {
@@ -112,13 +113,15 @@ absl::StatusOr<std::unique_ptr<Optimizer>> NewTopkSgd(Exchanger* exchanger,
 
 absl::StatusOr<std::unique_ptr<Optimizer>> NewCdAdam(Exchanger* exchanger,
                                                      const OptimizerOptions& options) {
-  return CreateCdAdam(exchanger, {.adam = options.adam,
-                                  .compressor = options.compressor,
-                                  .tracking = options.tracking,
-                                  .warmup_rounds = options.warmup_rounds.value_or(0),
-                                  .block_elements = options.block_elements,
-                                  .share = options.share,
-                                  .dense_dtype = options.dtype});
+  return CreateCdAdam(exchanger,
+                      {.adam = options.adam,
+                       .compressor = options.compressor,
+                       .tracking = options.tracking,
+                       .warmup_rounds = options.warmup_rounds.value_or(0),
+                       .block_elements = options.block_elements,
+                       .scale_rule = options.scale_rule.value_or(CdAdamOptions().scale_rule),
+                       .share = options.share,
+                       .dense_dtype = options.dtype});
 }
 
 absl::StatusOr<std::unique_ptr<Optimizer>> NewSketchedSgd(Exchanger* exchanger,

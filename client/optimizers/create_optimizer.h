@@ -32,15 +32,16 @@ struct OptimizerOptions {
   // Number format of dense exchanges.
   DType dtype = DType::kFloat32;
 
-  // onebit_adam, onebit_lamb, cd_adam and sketched_amsgrad; the automatic rule is the former two's alone.
-  // For zeroone_adam it takes the place of schedule.variance_steps.
+  // onebit_adam, onebit_lamb, cd_adam and sketched_amsgrad; the automatic rule is the former two's
+  // alone. For zeroone_adam it takes the place of schedule.variance_steps.
   absl::optional<uint64_t> warmup_rounds = absl::nullopt;
 
   // onebit_adam, onebit_lamb; zeroone_adam takes the last two.
   float freeze_threshold = OneBitAdamOptions().freeze_threshold;
   uint64_t freeze_interval = 0;
   uint64_t min_warmup_rounds = 0;
-  ScaleRule scale_rule = ScaleRule::kRootMeanSquare;
+  // cd_adam has one too. Unset: as the method's own options say.
+  absl::optional<ScaleRule> scale_rule = absl::nullopt;
   ScaleGranularity granularity = {};
 
   // dense_lamb, onebit_lamb

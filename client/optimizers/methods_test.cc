@@ -68,6 +68,7 @@ std::vector<MethodCase> MethodCases() {
   cases.back().options.compressor = CdAdamCompressor::kTopk;
   cases.push_back({"cd_adam_of_momentum", "cd_adam", SmallOptions()});
   cases.back().options.tracking = Tracking::kMomentum;
+  cases.back().options.scale_rule = ScaleRule::kRootMeanSquare;
   cases.push_back({"cd_adam_without_warmup", "cd_adam", SmallOptions()});
   cases.back().options.warmup_rounds = 0;
   cases.push_back({"sketched_sgd_by_estimates", "sketched_sgd", SmallOptions()});

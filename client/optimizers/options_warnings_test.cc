@@ -68,7 +68,11 @@ TEST(OptionsWarningsTest, NamesWhatIsHopeless) {
          o.dtype = DType::kBFloat16;
        },
        "where a dense exchange costs 16 each way"},
-      {"sketched_sgd", 4, [](auto& o) { o.sketch.columns = 999; },
+      {"sketched_sgd", 4,
+       [](auto& o) {
+         o.sketch.columns = 999;
+         o.sketch.candidates_per_updated = 19;
+       },
        "`columns` = 999 is less than twice `num_updated` = 500"},
       {"sketched_amsgrad", 4, [](auto& o) { o.sketch.candidates_per_updated = 200; },
        "`num_updated` * `candidates_per_updated` = 100000 is all of the 100000 elements"},
@@ -104,6 +108,11 @@ TEST(OptionsWarningsTest, IsSilentUpToTheBoundaries) {
       {"topk_sgd", 0, [](auto& o) { o.share = 0.5; }},
       {"cd_adam", 4, [](auto& o) { o.share = 1.0; }},  // by signs
       {"sketched_sgd", 4, [](auto& o) { o.sketch.columns = 1000; }},
+      {"sketched_sgd", 4,
+       [](auto& o) {
+         o.sketch.columns = 999;
+         o.sketch.candidates_per_updated = 20;  // a tenth of all
+       }},
       {"sketched_sgd", 4, [](auto& o) { o.sketch.columns = 19'999; }},
       {"sketched_sgd", 4, [](auto& o) { o.sketch.candidates_per_updated = 199; }},
   };

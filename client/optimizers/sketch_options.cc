@@ -10,6 +10,9 @@ namespace tally {
 namespace {
 
 constexpr uint32_t kMinGroupColumns = 1024;
+// If all elements could be candidates once within so many rounds, choosing them well matters less:
+// what is left out is kept and comes soon.
+constexpr uint64_t kSoonRounds = 10;
 
 uint64_t DivideRoundingUp(uint64_t dividend, uint64_t divisor) {
   return (dividend + divisor - 1) / divisor;
@@ -67,7 +70,8 @@ absl::Status ValidateSketchOptions(const SketchOptions& options, const Layout& l
 
 std::string SketchWarning(const SketchOptions& options, const Layout& layout) {
   const uint64_t elements = layout.num_compressed();
-  if (options.columns < 2 * uint64_t{options.num_updated}) {
+  if (options.columns < 2 * uint64_t{options.num_updated} &&
+      NumCandidates(options) < elements / kSoonRounds) {
     return absl::StrCat("`columns` = ", options.columns,
                         " is less than twice `num_updated` = ", options.num_updated,
                         ": the estimates are mostly noise, most large elements will not be found");

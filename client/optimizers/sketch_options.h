@@ -40,8 +40,9 @@ uint32_t NumSketchGroups(uint32_t columns, uint64_t num_compressed);
 // number is 0, num_updated is above the compressed elements, or rows is not odd or above 15.
 absl::Status ValidateSketchOptions(const SketchOptions& options, const Layout& layout);
 
-// What speaks against the options, in words, before a run is wasted on them: fewer columns than 2k,
-// more candidates than elements, tables as large as the vector. Empty if nothing does.
+// What speaks against the options, in words, before a run is wasted on them: fewer columns than 2k
+// (unless a tenth of all elements are candidates, so that what is chosen badly comes soon all the
+// same), more candidates than elements, tables as large as the vector. Empty if nothing does.
 std::string SketchWarning(const SketchOptions& options, const Layout& layout);
 
 }  // namespace tally
