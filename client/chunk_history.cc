@@ -6,7 +6,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/variant.h"
 #include "base/status_macros.h"
+#include "codecs/exchange.h"
+#include "codecs/sparse_codec.h"
 
 namespace tally {
 namespace {
@@ -96,6 +99,18 @@ absl::Status ChunkHistory::CheckPlace(const CheckedResult& result) const {
   return absl::OkStatus();
 }
 
+absl::Status ChunkHistory::CheckAnswers(const CheckedResult& result) const {
+  const auto& values = absl::get<ValuesExchange>(result.exchange->kind);
+  if (values.candidates_digest == candidates_digest_ && values.num_values == num_candidates_) {
+    return absl::OkStatus();
+  }
+  return Contradiction(
+      result.header,
+      absl::StrCat("`exchange` = ", ExchangeName(*result.exchange), ", must be of the ",
+                   num_candidates_, " elements that the first half chose, payload digest ",
+                   HexName(candidates_digest_)));
+}
+
 absl::StatusOr<ChunkHistory::Applied> ChunkHistory::Apply(const CheckedResult& result) {
   const v1::ResultHeader& header = result.header;
   const bool is_genesis = header.has_genesis();
@@ -104,6 +119,9 @@ absl::StatusOr<ChunkHistory::Applied> ChunkHistory::Apply(const CheckedResult& r
   if (begun_ && IndexOf(PlaceOf(header)) < IndexOf(next_)) {
     applied.duplicate = true;
     return applied;
+  }
+  if (next_.half == 1 && result.exchange.has_value()) {
+    TALLY_RETURN_IF_ERROR(CheckAnswers(result));
   }
   if (!is_genesis) {
     const absl::StatusOr<std::vector<MemberId>> participants =
@@ -123,6 +141,10 @@ absl::StatusOr<ChunkHistory::Applied> ChunkHistory::Apply(const CheckedResult& r
   begun_ = true;
   head_ = PlaceOf(header);
   next_ = PlaceAfter(header);
+  if (next_.half == 1) {
+    candidates_digest_ = header.payload_digest();
+    num_candidates_ = SparseCountOf(result.payload->bytes());
+  }
   chain_ = result.chain;
   roster_ = *std::move(next);
   return applied;

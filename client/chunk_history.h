@@ -44,7 +44,8 @@ class ChunkHistory {
   // Applies the next entry.
   // Returns DATA_LOSS, naming chunk, round and both chains, if the entry does not follow the last
   // one: another previous chain, another entry in the same place, or one from the future; likewise
-  // if a genesis is not this run's, or the roster does not follow. Returns FAILED_PRECONDITION if
+  // if a genesis is not this run's, the roster does not follow, or values are not those of the
+  // elements that the first half chose. Returns FAILED_PRECONDITION if
   // the run has begun without this worker. On error nothing has changed.
   absl::StatusOr<Applied> Apply(const CheckedResult& result);
 
@@ -71,6 +72,8 @@ class ChunkHistory {
 
   absl::Status CheckPlace(const CheckedResult& result) const;
   absl::Status CheckGenesis(const v1::ResultHeader& header) const;
+  // Whether the values of a second half answer the head of this history.
+  absl::Status CheckAnswers(const CheckedResult& result) const;
   absl::Status Contradiction(const v1::ResultHeader& header, absl::string_view what) const;
 
   const uint32_t chunk_;
@@ -80,6 +83,9 @@ class ChunkHistory {
   Place next_;
   uint64_t chain_ = 0;
   Roster roster_;
+  // What the head chose, if a second half is next.
+  uint64_t candidates_digest_ = 0;
+  uint32_t num_candidates_ = 0;
 };
 
 }  // namespace tally

@@ -1,9 +1,17 @@
 #include "client/chunk_history.h"
 
 #include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 
+#include "base/buffer.h"
+#include "base/digest.h"
 #include "client/session_test_support.h"
+#include "codecs/exchange.h"
+#include "codecs/layout.h"
+#include "codecs/place.h"
+#include "codecs/sparse_codec.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/util/status_matchers.h"
@@ -165,6 +173,76 @@ TEST_F(ChunkHistoryTest, FollowsTheRosterOfTheHeaders) {
   const absl::StatusOr<ChunkHistory::Applied> applied = history_.Apply(Next({Self()}));
   ASSERT_THAT(applied, IsOk());
   EXPECT_EQ(applied->num_participants, 1u);
+}
+
+// A sketch round of a group, whose first half chose elements 7 and 9.
+class SketchHistoryTest : public testing::Test {
+ protected:
+  SketchHistoryTest() {
+    identity_.run = options_.run;
+    identity_.genesis = maker_.GenesisOf(0).genesis();
+    identity_.member = Self();
+    EXPECT_THAT(history_.Apply(maker_.Checked(maker_.GenesisOf(0))), IsOk());
+    const Exchange sketch = {SketchExchange{.rows = 3, .columns = 32, .num_candidates = 2}};
+    const auto candidates = std::make_shared<const Buffer>(EncodeSparse({7, 9}, {}, 512));
+    candidates_digest_ = Digest64(candidates->bytes());
+    v1::ResultHeader header = maker_.NextOf(0, sketch);
+    header.set_payload_bytes(candidates->size());
+    header.set_payload_digest(candidates_digest_);
+    CheckedResult first_half = maker_.Checked(header);
+    first_half.payload = candidates;
+    EXPECT_THAT(history_.Apply(first_half), IsOk());
+  }
+
+  static ClientOptions DealtOptions() {
+    ClientOptions options = OptionsOf(1, 1);
+    options.layout = *Layout::Create({{"weights", 512}}, 512, DealingOptions());
+    return options;
+  }
+
+  absl::Status ApplyValues(uint32_t num_values, uint64_t candidates_digest) {
+    v1::ResultHeader header = maker_.NextOf(
+        0, {ValuesExchange{.num_values = num_values, .candidates_digest = candidates_digest}});
+    header.set_round(0);
+    header.set_half(1);
+    // A maker that only this result came from.
+    ResultMaker maker = maker_;
+    return history_.Apply(maker.Checked(header)).status();
+  }
+
+  const ClientOptions options_ = DealtOptions();
+  ResultMaker maker_{options_};
+  RunIdentity identity_;
+  ChunkHistory history_{0, &identity_};
+  uint64_t candidates_digest_ = 0;
+};
+
+TEST_F(SketchHistoryTest, TakesTheValuesOfItsCandidates) {
+  EXPECT_EQ(history_.next(), (Place{0, 1}));
+  EXPECT_THAT(ApplyValues(2, candidates_digest_), IsOk());
+  EXPECT_EQ(history_.next(), (Place{1, 0}));
+}
+
+TEST_F(SketchHistoryTest, RefusesAnotherNumberOfValuesAndValuesOfOtherCandidates) {
+  for (const auto& [num_values, digest] :
+       {std::pair{1u, candidates_digest_}, std::pair{3u, candidates_digest_},
+        std::pair{512u, candidates_digest_}, std::pair{2u, candidates_digest_ + 1}}) {
+    SCOPED_TRACE(num_values);
+    EXPECT_THAT(ApplyValues(num_values, digest),
+                StatusIs(absl::StatusCode::kDataLoss,
+                         AllOf(HasSubstr("chunk 0, round 0, half 1: `exchange` = values("),
+                               HasSubstr(", must be of the 2 elements that the first half chose, "
+                                         "payload digest "))));
+    EXPECT_EQ(history_.next(), (Place{0, 1}));
+  }
+}
+
+TEST_F(SketchHistoryTest, NobodyNeedsToAnswer) {
+  v1::ResultHeader header = maker_.NextOf(0, {DenseExchange{}}, {});
+  header.set_round(0);
+  header.set_half(1);
+  ASSERT_THAT(history_.Apply(maker_.Checked(header)), IsOk());
+  EXPECT_EQ(history_.next(), (Place{1, 0}));
 }
 
 }  // namespace
