@@ -1,5 +1,6 @@
 #include "codecs/draw_key.h"
 
+#include <cmath>
 #include <set>
 #include <string>
 
@@ -41,6 +42,30 @@ TEST(DrawKeyTest, SeedsRolesAndWorkersHaveKeysOfTheirOwn) {
     }
   }
   EXPECT_EQ(keys.size(), num_keys);
+}
+
+// A shared stream would correlate the votes: their mean would be as noisy as one of them.
+TEST(DrawKeyTest, FairVotesOfWorkersAverageOut) {
+  constexpr uint64_t kSeed = 42;
+  constexpr size_t kElements = 1 << 15;
+  for (const size_t num_workers : {2, 4, 16}) {
+    double sum_of_squares = 0;
+    for (size_t i = 0; i < kElements; ++i) {
+      int sum = 0;
+      for (size_t w = 0; w < num_workers; ++w) {
+        const DrawStream draws = {.key = DrawKey(kSeed, DrawRole::kVote, "w-" + std::to_string(w)),
+                                  .round = 3};
+        sum += draws.WordAt(i) >> 31 == 0 ? 1 : -1;
+      }
+      const double mean = static_cast<double>(sum) / static_cast<double>(num_workers);
+      sum_of_squares += mean * mean;
+    }
+    // The mean of n independent signs has variance 1 / n, its square a deviation below
+    // sqrt(2) / n: five deviations of the average of so many.
+    EXPECT_NEAR(sum_of_squares / kElements * static_cast<double>(num_workers), 1.0,
+                5 * std::sqrt(2.0 / kElements))
+        << num_workers << " workers";
+  }
 }
 
 }  // namespace

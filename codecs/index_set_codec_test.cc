@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <iterator>
+#include <numeric>
 #include <random>
 #include <vector>
 
@@ -131,6 +133,35 @@ TEST(IndexSetCodecTest, RandomSetsSurviveARoundTripAndTakeLogOfTheirDensityPlusT
                 count * (std::log2(static_cast<double>(num_elements) / count) + 2));
       EXPECT_LE(bytes.size(), MaxIndexSetBytes(num_elements, count));
     }
+  }
+}
+
+TEST(IndexSetCodecTest, BitsAnIndexStayCloseToWhatAnyCodeNeeds) {
+  constexpr uint32_t kNumElements = 1 << 20;
+  // One index among so many elements; bits an index: log2 of the number of such sets, which no code
+  // goes below, and what ours takes. log2(elements an index) + 2 is more in every row.
+  constexpr struct {
+    uint32_t elements_an_index;
+    double least_bits;
+    double bits;
+  } kRows[] = {{2, 2.0, 2.0},      {4, 3.245, 3.286},   {10, 4.690, 4.908},
+               {32, 6.420, 6.511}, {100, 8.079, 8.108}, {1000, 11.402, 11.496}};
+  for (const auto& row : kRows) {
+    SCOPED_TRACE(absl::StrCat("one in ", row.elements_an_index));
+    const uint32_t count = kNumElements / row.elements_an_index;
+    double bits = 0;
+    constexpr int kSets = 20;
+    for (int seed = 0; seed < kSets; ++seed) {
+      std::mt19937_64 random(seed);
+      std::vector<uint32_t> all(kNumElements);
+      std::iota(all.begin(), all.end(), 0u);
+      std::vector<uint32_t> indices;
+      std::sample(all.begin(), all.end(), std::back_inserter(indices), count, random);
+      bits += 8.0 * static_cast<double>(Encode(indices, kNumElements).size()) / count / kSets;
+    }
+    EXPECT_GE(bits, row.least_bits);
+    EXPECT_NEAR(bits, row.bits, 0.02);
+    EXPECT_LT(bits, std::log2(row.elements_an_index) + 2);
   }
 }
 

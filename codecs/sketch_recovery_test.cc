@@ -58,13 +58,16 @@ void AppendCandidates(const Dealing& dealing, uint32_t group, uint64_t seed,
   for (const uint32_t i : candidates) values.push_back(elements[i]);
 }
 
+// Never more than 1: the candidates are elements of x, each in one group.
 double RecoveredShare(const std::vector<float>& x, uint32_t num_groups, uint64_t seed) {
   const Dealing dealing(x.size(), {.num_groups = num_groups, .seed = seed});
   std::vector<float> values;
   for (uint32_t group = 0; group < num_groups; ++group) {
     AppendCandidates(dealing, group, seed, x, values);
   }
-  return LargestEnergy(std::move(values)) / LargestEnergy(x);
+  const double share = LargestEnergy(std::move(values)) / LargestEnergy(x);
+  EXPECT_LE(share, 1.0);
+  return share;
 }
 
 // Magnitudes with a heavy tail, and random signs.

@@ -265,16 +265,22 @@ TEST(SketchStatisticsTest, TheMedianOfRowsIsNearerThanOneRow) {
 
 TEST(SketchStatisticsTest, TheSketchOfASumIsTheSumOfTheSketches) {
   // Sums of k/64 are exact: equal means equal.
-  for (const uint32_t columns : {16, 1024}) {
-    const SketchShape shape = {.rows = 5, .columns = columns, .key = SketchKey(kSeed, 10)};
-    const std::vector<float> x = DyadicFloats(20003, 7);
-    const std::vector<float> y = DyadicFloats(20003, 8);
-    std::vector<float> sum(x.size());
-    for (size_t i = 0; i < sum.size(); ++i) sum[i] = x[i] + y[i];
-    std::vector<float> sum_of_tables = Sketch(shape, x);
-    const std::vector<float> table = Sketch(shape, y);
-    for (size_t c = 0; c < table.size(); ++c) sum_of_tables[c] += table[c];
-    EXPECT_EQ(Sketch(shape, sum), sum_of_tables);
+  for (uint32_t chunk = 0; chunk < 10; ++chunk) {
+    for (const uint32_t rows : {1, 5}) {
+      for (const uint32_t columns : {16, 1024}) {
+        SCOPED_TRACE(absl::StrCat("chunk ", chunk, ", ", rows, " x ", columns));
+        const SketchShape shape = {
+            .rows = rows, .columns = columns, .key = SketchKey(kSeed, chunk)};
+        const std::vector<float> x = DyadicFloats(20003, 2 * chunk);
+        const std::vector<float> y = DyadicFloats(20003, 2 * chunk + 1);
+        std::vector<float> sum(x.size());
+        for (size_t i = 0; i < sum.size(); ++i) sum[i] = x[i] + y[i];
+        std::vector<float> sum_of_tables = Sketch(shape, x);
+        const std::vector<float> table = Sketch(shape, y);
+        for (size_t c = 0; c < table.size(); ++c) sum_of_tables[c] += table[c];
+        EXPECT_EQ(Sketch(shape, sum), sum_of_tables);
+      }
+    }
   }
 }
 
