@@ -68,12 +68,7 @@ class WordDrawer {
     const WideVector first = hn::Set(tag, first_quad_ + offset / 4);
     Start(hn::Add(first, quads0), drawn0);
     Start(hn::Add(first, quads1), drawn1);
-    for (size_t round = 1; round < kRounds; ++round) {
-      const WideVector key0 = hn::Load(tag, keys_[2 * round]);
-      const WideVector key1 = hn::Load(tag, keys_[2 * round + 1]);
-      Mix(key0, key1, drawn0);
-      Mix(key0, key1, drawn1);
-    }
+    MixFrom<1>(drawn0, drawn1);
   }
 
   // Writes the words of elements [offset, offset + kDrawnElements) to `words`, aligned.
@@ -105,6 +100,17 @@ class WordDrawer {
     words[1] = hn::Set(tag, started_[1]);
     words[2] = hn::Xor(hn::ShiftRight<32>(product), hn::Set(tag, started_[2]));
     words[3] = product;
+  }
+
+  // The rounds from the given one on, written out: a loop would move its words about.
+  template <size_t kRound>
+  HWY_INLINE void MixFrom(DrawnQuads& counter0, DrawnQuads& counter1) const {
+    const WideTag tag;
+    const WideVector key0 = hn::Load(tag, keys_[2 * kRound]);
+    const WideVector key1 = hn::Load(tag, keys_[2 * kRound + 1]);
+    Mix(key0, key1, counter0);
+    Mix(key0, key1, counter1);
+    if constexpr (kRound + 1 < kRounds) MixFrom<kRound + 1>(counter0, counter1);
   }
 
   static HWY_INLINE void Mix(WideVector key0, WideVector key1, DrawnQuads& counter) {
