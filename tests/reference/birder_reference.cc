@@ -1,6 +1,7 @@
 #include "tests/reference/birder_reference.h"
 
 #include <cmath>
+#include <string>
 #include <utility>
 
 #include "tests/reference/reference_random.h"
@@ -30,7 +31,11 @@ BirderReference::BirderReference(const BirderReferenceOptions& options)
 float BirderReference::Blend(float& m, float& b, float gradient) const {
   const float beta = options_.beta;
   m = beta * m + (1.0f - beta) * gradient;
-  b = beta * b + (1.0f - beta) * std::fabs(gradient);
+  float beta_b = beta;
+  if (options_.magnitude_beta.has_value()) {
+    beta_b = std::fmin(*options_.magnitude_beta, 1.0f - 1.0f / static_cast<float>(round() + 1));
+  }
+  b = beta_b * b + (1.0f - beta_b) * std::fabs(gradient);
   if (!(b > 0.0f)) return 0.0f;
   const float u = m / b;
   return u < -1.0f ? -1.0f : u > 1.0f ? 1.0f : u;

@@ -4,7 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
+#include <optional>
 #include <vector>
 
 #include "tests/reference/method_reference.h"
@@ -14,6 +14,7 @@ namespace tally {
 struct BirderReferenceOptions {
   MethodReferenceOptions method;
   float beta = 0.95f;
+  std::optional<float> magnitude_beta = std::nullopt;
   bool vote_counts = false;
 };
 

@@ -43,6 +43,7 @@ TEST(DenseAdamReferenceTest, SameBits) { ExpectSameBits(Problem()); }
 
 TEST(DenseAdamReferenceTest, SameBitsOfAmsgrad) {
   DenseAdamReferenceOptions problem = Problem();
+  problem.method.model = {.tensors = SmallIrregularTensors(), .chunk_elements = 512};
   problem.adam.amsgrad = true;
   ExpectSameBits(problem);
   problem.adam.bias_correction = false;

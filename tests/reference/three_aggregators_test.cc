@@ -53,9 +53,10 @@ struct MethodCase {
   friend void PrintTo(const MethodCase& method, std::ostream* os) { *os << method.name; }
 };
 
-constexpr uint32_t kNumUpdated = 120;
-constexpr uint32_t kColumns = 900;
+constexpr uint32_t kNumUpdated = 40;
+constexpr uint32_t kColumns = 230;
 constexpr uint64_t kWarmupRounds = 10;
+constexpr uint32_t kBlockElements = 256;
 
 std::vector<MethodCase> MethodCases() {
   return {
@@ -82,6 +83,7 @@ std::vector<MethodCase> MethodCases() {
          return std::make_unique<CdAdamReference>(
              CdAdamReferenceOptions{.method = method,
                                     .adam = {.beta2 = 0.999f, .amsgrad = true},
+                                    .block_elements = kBlockElements,
                                     .warmup_rounds = kWarmupRounds});
        }},
       {"sketched_amsgrad", 0.003f,
@@ -105,7 +107,7 @@ std::vector<MethodCase> MethodCases() {
 
 MethodReferenceOptions ProblemOf(const MethodCase& method) {
   MethodReferenceOptions problem = {
-      .model = {.tensors = IrregularTensors(), .chunk_elements = 2048},
+      .model = {.tensors = SmallIrregularTensors(), .chunk_elements = 256},
       .num_workers = kWorkers,
       .run_seed = kRunSeed,
       .learning_rate = method.learning_rate,
@@ -119,6 +121,7 @@ OptimizerOptions OptionsOf(const MethodReferenceOptions& problem) {
   options.adam.learning_rate = problem.learning_rate;
   options.adam.weight_decay = problem.weight_decay;
   options.warmup_rounds = kWarmupRounds;
+  options.block_elements = kBlockElements;
   options.sketch = {.num_updated = kNumUpdated, .columns = kColumns};
   return options;
 }
