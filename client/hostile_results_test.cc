@@ -61,10 +61,9 @@ Buffer WithOnes(Buffer payload, uint8_t ones) {
 
 // By a zero.
 Buffer Lengthened(const Buffer& payload) {
-  Buffer longer(payload.size() + 1);
-  std::copy(payload.bytes().begin(), payload.bytes().end(), longer.bytes().begin());
-  longer.bytes().back() = 0;
-  return longer;
+  std::vector<uint8_t> bytes(payload.bytes().begin(), payload.bytes().end());
+  bytes.push_back(0);
+  return BytesOf(bytes);
 }
 
 Buffer Zeros(size_t size) { return BytesOf(std::vector<uint8_t>(size)); }
