@@ -60,9 +60,9 @@ TEST_P(EndToEndTest, ParametersDependOnNothingButTheInputs) {
 }
 
 INSTANTIATE_TEST_SUITE_P(EveryMethod, EndToEndTest,
-                         testing::Values("dense_adam", "onebit_adam", "birder", "cd_adam",
-                                         "sketched_amsgrad", "sketched_sgd", "sign_sgd",
-                                         "topk_sgd"),
+                         testing::Values("dense_adam", "onebit_adam", "onebit_lamb", "zeroone_adam",
+                                         "birder", "cd_adam", "sketched_amsgrad", "sketched_sgd",
+                                         "sign_sgd", "topk_sgd"),
                          [](const testing::TestParamInfo<std::string>& parameter) {
                            return parameter.param;
                          });
