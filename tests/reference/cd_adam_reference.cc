@@ -5,8 +5,6 @@
 #include <string>
 #include <utility>
 
-#include "tests/reference/reference_norm.h"
-
 namespace tally {
 namespace {
 
@@ -76,12 +74,11 @@ std::string CdAdamReference::CompressToSigns(size_t chunk, bool by_aggregator,
   std::vector<bool> bits;
   for (size_t begin = 0; begin < values.size(); begin += options_.block_elements) {
     const size_t end = std::min(values.size(), begin + options_.block_elements);
-    const double norm = by_aggregator ? reference::SumOfMagnitudes(values, begin, end)
-                                      : reference::SumOfMagnitudesByPieces(values, begin, end);
+    const double norm = by_aggregator ? reference::NormOf(options_.scale, values, begin, end)
+                                      : reference::NormByPieces(options_.scale, values, begin, end);
     const auto num_live = std::count(live.begin() + static_cast<std::ptrdiff_t>(begin),
                                      live.begin() + static_cast<std::ptrdiff_t>(end), true);
-    const double mean = num_live == 0 ? 0.0 : norm / static_cast<double>(num_live);
-    scales.push_back(static_cast<float>(std::min(mean, std::ldexp(1.0, 64))));
+    scales.push_back(reference::ScaleFrom(options_.scale, norm, static_cast<size_t>(num_live)));
     for (size_t k = begin; k < end; ++k) {
       bits.push_back(!(values[k] < 0.0f));
       values[k] = !live[k] ? 0.0f : bits[k] ? scales.back() : -scales.back();

@@ -9,6 +9,7 @@
 
 #include "tests/reference/method_reference.h"
 #include "tests/reference/reference_adam.h"
+#include "tests/reference/reference_norm.h"
 
 namespace tally {
 
@@ -18,6 +19,7 @@ struct CdAdamReferenceOptions {
   // Of each chunk's elements, with top-k; 0: signs.
   double share = 0.0;
   size_t block_elements = 1024;
+  reference::Scale scale = reference::Scale::kMeanMagnitude;
   bool track_momentum = false;
   uint64_t warmup_rounds = 0;
 };

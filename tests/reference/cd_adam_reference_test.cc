@@ -14,12 +14,13 @@
 #include "gtest/gtest.h"
 #include "kernels/backend.h"
 #include "tests/reference/compared_training.h"
+#include "tests/reference/reference_norm.h"
 #include "tests/reference/training_script.h"
 
 namespace tally {
 namespace {
 
-constexpr uint64_t kRounds = 120;
+constexpr uint64_t kRounds = 100;
 
 CdAdamReferenceOptions Problem() {
   return {.method = {.model = {.tensors = SmallIrregularTensors(), .chunk_elements = 1024},
@@ -44,6 +45,9 @@ CreateMethod MethodOf(const CdAdamReferenceOptions& problem) {
                     .tracking = problem.track_momentum ? Tracking::kMomentum : Tracking::kGradient,
                     .warmup_rounds = problem.warmup_rounds,
                     .block_elements = static_cast<uint32_t>(problem.block_elements),
+                    .scale_rule = problem.scale == reference::Scale::kRootMeanSquare
+                                      ? ScaleRule::kRootMeanSquare
+                                      : ScaleRule::kMeanMagnitude,
                     .share = signs ? 0.01 : problem.share});
   };
 }
@@ -87,6 +91,14 @@ TEST(CdAdamReferenceTest, SameBitsAfterAWarmup) {
       ExpectSameBits(problem);
     }
   }
+}
+
+TEST(CdAdamReferenceTest, SameBitsByRootMeanSquares) {
+  CdAdamReferenceOptions problem = Problem();
+  problem.scale = reference::Scale::kRootMeanSquare;
+  problem.track_momentum = true;
+  problem.warmup_rounds = 10;
+  ExpectSameBits(problem);
 }
 
 TEST(CdAdamReferenceTest, SameBitsWithMomentaFromTheStart) {

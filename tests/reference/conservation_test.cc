@@ -31,7 +31,7 @@
 namespace tally {
 namespace {
 
-constexpr uint64_t kRounds = 150;
+constexpr uint64_t kRounds = 100;
 
 enum class Inputs { kDyadic, kAny };
 
