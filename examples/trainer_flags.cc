@@ -85,9 +85,9 @@ ABSL_FLAG(uint64_t, seed, 1, "Of initial parameters and batches; equal on all wo
 ABSL_FLAG(std::string, text, "/usr/share/common-licenses",
           "A text file, or a directory of text files; equal on all workers.");
 ABSL_FLAG(std::string, report, "", "If set: a file that gets the report (JSON) at the end.");
-ABSL_FLAG(uint64_t, quality_interval, 1,
-          "Compressed rounds between two whose quality is measured: the update against what this "
-          "worker put in; 0: none is.");
+ABSL_FLAG(uint64_t, quality_interval, 10,
+          "Rounds between two whose quality is measured: the update against what this worker put "
+          "in; 0: none is.");
 ABSL_FLAG(std::string, metrics_file, "",
           "If set: a file that gets the quality of the last measured round, in Prometheus' text "
           "format, for node_exporter's textfile collector.");

@@ -48,14 +48,15 @@ QualityMeter::QualityMeter(uint64_t interval, size_t num_chunks, const Backend* 
     : interval_(interval), backend_(*backend), chunks_(interval > 0 ? num_chunks : 0) {}
 
 void QualityMeter::BeginStep(uint64_t step) {
-  Forget();
+  Clear();
   step_ = step;
-  is_open_ = interval_ > 0 && step % interval_ == 0;
+  is_open_ = interval_ > 0 && step >= next_step_;
 }
 
 void QualityMeter::Add(uint32_t chunk, absl::Span<const float> input,
                        absl::Span<const float> update) {
   if (!is_open_) return;
+  is_fed_ = true;
   ComparisonSums& sums = chunks_[chunk].group.sums;
   sums.num_elements += input.size();
   sums.input_squares += backend_.SumOfSquares(input);
@@ -64,16 +65,25 @@ void QualityMeter::Add(uint32_t chunk, absl::Span<const float> input,
 }
 
 void QualityMeter::AddSketched(uint32_t chunk, const SketchedGroup& group) {
-  if (is_open_) chunks_[chunk] = {.is_sketched = true, .group = group};
+  if (!is_open_) return;
+  is_fed_ = true;
+  chunks_[chunk] = {.is_sketched = true, .group = group};
 }
 
 void QualityMeter::EndStep() {
-  is_over_ = is_open_;
+  is_over_ = is_open_ && is_fed_;
   is_open_ = false;
+  if (is_over_) next_step_ = step_ + interval_;
 }
 
 void QualityMeter::Forget() {
+  Clear();
+  next_step_ = 0;
+}
+
+void QualityMeter::Clear() {
   is_open_ = false;
+  is_fed_ = false;
   is_over_ = false;
   std::fill(chunks_.begin(), chunks_.end(), Chunk());
 }

@@ -45,14 +45,14 @@ struct SketchedGroup {
 //   BeginStep  { Add | AddSketched } ...  EndStep  Report
 class QualityMeter {
  public:
-  // Measures the steps whose number divides by `interval`; none if it is 0. `backend` must outlive
-  // the meter.
+  // Measures the first step that is fed, and every next one that comes at least `interval` steps
+  // after the last; none if it is 0. `backend` must outlive the meter.
   QualityMeter(uint64_t interval, size_t num_chunks, const Backend* backend);
 
   // Opens step `step`, counted from 1, and forgets the one before.
   void BeginStep(uint64_t step);
 
-  // Whether the open step is measured: nobody need prepare what Add would not look at.
+  // Whether the open step is to be measured: nobody need prepare what Add would not look at.
   bool measures() const { return is_open_; }
 
   // Takes elements of a chunk: those of a chunk come in the same order every time. Both spans have
@@ -63,7 +63,7 @@ class QualityMeter {
   // The step has succeeded: only then is there a report.
   void EndStep();
 
-  // What was measured belongs to another state.
+  // What was measured belongs to another state, and so do the steps' numbers.
   void Forget();
 
   // Of the last step; unset if it was not measured, has not succeeded, or no element of it was fed.
@@ -77,10 +77,14 @@ class QualityMeter {
     SketchedGroup group;  // the sums alone, unless it is sketched
   };
 
+  void Clear();
+
   const uint64_t interval_;
   const Backend& backend_;
   uint64_t step_ = 0;
+  uint64_t next_step_ = 0;  // the first that is to be measured
   bool is_open_ = false;
+  bool is_fed_ = false;
   bool is_over_ = false;
   std::vector<Chunk> chunks_;
 };

@@ -12,6 +12,7 @@ namespace tally {
 namespace {
 
 using ::testing::DoubleEq;
+using ::testing::ElementsAre;
 
 QualityMeter NewMeter(uint64_t interval = 1) {
   return QualityMeter(interval, /*num_chunks=*/3, SupportedBackends().back());
@@ -155,21 +156,42 @@ TEST(QualityMeterTest, NothingOfZeroIsRecovered) {
   EXPECT_EQ(quality->sketch->smallest_chosen, 0.0);
 }
 
-TEST(QualityMeterTest, MeasuresEveryNthStep) {
-  QualityMeter meter = NewMeter(3);
+// The steps with a report among those from 1 on; `fed` of them exchange something lossily.
+std::vector<uint64_t> StepsMeasured(uint64_t interval, const std::vector<bool>& fed) {
+  QualityMeter meter = NewMeter(interval);
   std::vector<uint64_t> measured;
-  for (uint64_t step = 1; step <= 7; ++step) {
+  for (uint64_t step = 1; step <= fed.size(); ++step) {
     meter.BeginStep(step);
-    meter.Add(0, {1}, {1});
-    EXPECT_EQ(meter.measures(), step % 3 == 0);
+    if (fed[step - 1]) meter.Add(0, {1}, {1});
     meter.EndStep();
     const absl::optional<RoundQuality> quality = meter.Report(ResidualOfSeven);
     if (quality.has_value()) measured.push_back(quality->step);
   }
-  EXPECT_THAT(measured, testing::ElementsAre(3, 6));
-  QualityMeter never = NewMeter(0);
-  never.BeginStep(1);
-  EXPECT_FALSE(never.measures());
+  return measured;
+}
+
+TEST(QualityMeterTest, MeasuresEveryNthStep) {
+  EXPECT_THAT(StepsMeasured(3, std::vector<bool>(8, true)), ElementsAre(1, 4, 7));
+  EXPECT_THAT(StepsMeasured(1, std::vector<bool>(3, true)), ElementsAre(1, 2, 3));
+  EXPECT_THAT(StepsMeasured(0, std::vector<bool>(3, true)), ElementsAre());
+}
+
+TEST(QualityMeterTest, StepsThatLoseNothingAreNotWaitedFor) {
+  // A warm-up, then an exchange in every fourth step.
+  EXPECT_THAT(StepsMeasured(3, {false, false, true, false, false, false, true, true}),
+              ElementsAre(3, 7));
+}
+
+TEST(QualityMeterTest, AnotherStateHasOtherSteps) {
+  QualityMeter meter = NewMeter(5);
+  meter.BeginStep(100);
+  meter.Add(0, {1}, {1});
+  meter.EndStep();
+  meter.BeginStep(101);
+  EXPECT_FALSE(meter.measures());
+  meter.Forget();
+  meter.BeginStep(3);
+  EXPECT_TRUE(meter.measures());
 }
 
 TEST(QualityMeterTest, HasNoReportOfWhatDidNotHappen) {
