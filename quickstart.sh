@@ -115,6 +115,7 @@ check_options() {
   # Relative paths are the caller's.
   [[ "${text}" == /* ]] || text="${CALLED_FROM}/${text}"
   [[ "${out}" == /* ]] || out="${CALLED_FROM}/${out}"
+  [[ "${out}" != *,* ]] || usage_error "--out = '${out}', must have no comma"
   [[ -e "${text}" ]] || usage_error "--text = '${text}', must exist"
 }
 
@@ -211,11 +212,12 @@ train() {
   run="$(date +%s%N)"
   for ((rank = 0; rank < workers; ++rank)); do
     name="w-${rank}"
-    start "${name}" "${directory}/${name}.log" "${trainer_binary}" --job="quickstart-${optimizer}" \
+    start "${name}" "${directory}/${name}.log" "${trainer_binary}" "${flags[@]}" \
+      --job="quickstart-${optimizer}" \
       --run="${run}" --worker="${name}" --rank="${rank}" --workers="${workers}" \
       --aggregators="${addresses}" --optimizer="${optimizer}" --variant="${variant}" \
       --rounds="${rounds}" --text="${text}" \
-      --validate_every="$(((rounds + 7) / 8))" --report="${directory}/${name}.json" "${flags[@]}"
+      --validate_every="$(((rounds + 7) / 8))" --report="${directory}/${name}.json"
   done
   while ((${#running[@]} > aggregators)); do
     check_processes

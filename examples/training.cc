@@ -20,7 +20,10 @@ constexpr size_t kValidationBatch = 32;
 class TrainingLoop {
  public:
   TrainingLoop(const TrainerOptions& options, const TrainingParts& parts)
-      : options_(options), parts_(parts), start_(parts.clock->Now()) {
+      : options_(options),
+        parts_(parts),
+        start_(parts.clock->Now()),
+        statistics_(parts.optimizer->statistics()) {
     report_.optimizer = options.optimizer;
     report_.variant = options.variant;
     report_.worker = options.worker;
@@ -72,7 +75,7 @@ class TrainingLoop {
     return traffic.result_bytes + traffic.other_bytes_received;
   }
 
-  bool HasCommonParameters() const { return parts_.optimizer->statistics().common_parameters; }
+  bool HasCommonParameters() const { return statistics_.common_parameters; }
 
   absl::Duration TrainingTime() const { return parts_.clock->Now() - start_ - validation_time_; }
 
@@ -83,10 +86,11 @@ class TrainingLoop {
     report_.training_loss.push_back({round, loss});
     DelayArrival(round);
     TALLY_RETURN_IF_ERROR(parts_.optimizer->SetLearningRate(LearningRate(round)));
-    const bool compressing = parts_.optimizer->statistics().compressing;
+    const bool compressing = statistics_.compressing;
     const ClientStatistics before = parts_.client->statistics();
     TALLY_RETURN_IF_ERROR(
         parts_.optimizer->Step(parts_.model->parameters(), parts_.model->gradients()));
+    statistics_ = parts_.optimizer->statistics();
     if (parts_.quality != nullptr) {
       TALLY_RETURN_IF_ERROR(parts_.quality->Take(round, parts_.optimizer->quality()));
     }
@@ -158,6 +162,7 @@ class TrainingLoop {
   const absl::Time start_;
   TextWindows validation_windows_;
   absl::Duration validation_time_ = absl::ZeroDuration();
+  OptimizerStatistics statistics_;  // after the last step; asking costs a pass over the residual
   TrainingReport report_;
 };
 

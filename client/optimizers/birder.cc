@@ -164,6 +164,7 @@ class Birder final : public Optimizer {
     for (size_t i = 0; i < vote_.size(); ++i) {
       vote_[i] = ShareOf(moment_[offset + i], magnitude_[offset + i]);
     }
+    ClearMasked(parts_.layout().live(chunk), absl::MakeSpan(vote_));
     parts_.quality().Add(chunk, vote_, direction_);
   }
 

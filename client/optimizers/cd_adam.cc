@@ -99,7 +99,8 @@ class CdAdam final : public Optimizer {
     AdamState state = NewState();
     TALLY_RETURN_IF_ERROR(state.Load(saved));
     TrackedInput input = NewInput();
-    TALLY_RETURN_IF_ERROR(input.Load(saved));
+    const bool has_units = options_.warmup_rounds > 0 && saved.steps() >= options_.warmup_rounds;
+    TALLY_RETURN_IF_ERROR(input.Load(saved, has_units));
     std::vector<float> shared(shared_.size());
     TALLY_RETURN_IF_ERROR(saved.Values("shared", absl::MakeSpan(shared)));
     std::vector<float> tracked(shared_.size());
@@ -197,6 +198,7 @@ class CdAdam final : public Optimizer {
     scratch_.resize(shared.size());
     if (parts_.quality().measures() && fate != Fate::kAbstained) {
       input_.Write(offset, gradient, absl::MakeSpan(scratch_));
+      ClearMasked(parts_.layout().live(result.chunk), absl::MakeSpan(scratch_));
       parts_.quality().Add(result.chunk, scratch_, shared);
     }
     input_.WithoutUnits(offset, shared, absl::MakeSpan(scratch_));

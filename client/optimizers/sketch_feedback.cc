@@ -192,8 +192,10 @@ void SketchFeedback::Save(SavedStateWriter& writer) const {
   writer.AddValues<float>("residual_sum", sum_);
 }
 
-absl::Status SketchFeedback::Load(const SavedState& saved) {
-  return saved.Values("residual_sum", absl::MakeSpan(sum_));
+absl::StatusOr<std::vector<float>> SketchFeedback::ReadSum(const SavedState& saved) const {
+  std::vector<float> sum(sum_.size());
+  TALLY_RETURN_IF_ERROR(saved.Values("residual_sum", absl::MakeSpan(sum)));
+  return sum;
 }
 
 }  // namespace tally

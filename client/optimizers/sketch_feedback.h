@@ -3,6 +3,7 @@
 #define TALLY_CLIENT_OPTIMIZERS_SKETCH_FEEDBACK_H_
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -73,7 +74,9 @@ class SketchFeedback {
   double Norm() const;
 
   void Save(SavedStateWriter& writer) const;
-  absl::Status Load(const SavedState& saved);
+  // The sum that Save wrote, for Restore. Returns INVALID_ARGUMENT if it has another size.
+  absl::StatusOr<std::vector<float>> ReadSum(const SavedState& saved) const;
+  void Restore(std::vector<float> sum) { sum_ = std::move(sum); }
 
  private:
   // What is known of a group in the present round.

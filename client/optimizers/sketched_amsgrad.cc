@@ -241,8 +241,9 @@ absl::Status SketchedAmsgrad::LoadState(absl::string_view bytes) {
   TALLY_RETURN_IF_ERROR(saved.Values("second_moment", absl::MakeSpan(second)));
   TALLY_RETURN_IF_ERROR(saved.Values("largest_moment", absl::MakeSpan(largest)));
   TALLY_RETURN_IF_ERROR(saved.Values("last_chosen", absl::MakeSpan(last_chosen)));
-  TALLY_RETURN_IF_ERROR(feedback_.Load(saved));
+  TALLY_ASSIGN_OR_RETURN(std::vector<float> sum, feedback_.ReadSum(saved));
   TALLY_RETURN_IF_ERROR(parts_.Load(saved));
+  feedback_.Restore(std::move(sum));
   first_power_ = powers[0];
   second_power_ = powers[1];
   first_moment_ = std::move(first);

@@ -91,8 +91,9 @@ class SketchedSgd final : public Optimizer {
     TALLY_RETURN_IF_ERROR(saved.CheckBelongsTo(name(), parts_.layout()));
     std::vector<float> momentum(momentum_.size());
     TALLY_RETURN_IF_ERROR(saved.Values("momentum", absl::MakeSpan(momentum)));
-    TALLY_RETURN_IF_ERROR(feedback_.Load(saved));
+    TALLY_ASSIGN_OR_RETURN(std::vector<float> sum, feedback_.ReadSum(saved));
     TALLY_RETURN_IF_ERROR(parts_.Load(saved));
+    feedback_.Restore(std::move(sum));
     momentum_ = std::move(momentum);
     return absl::OkStatus();
   }

@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 
 namespace tally {
 namespace {
 
 constexpr double kSmallestUnitShare = 1.0 / 16;
+constexpr float kSmallestUnit = 0x1p-60f;
+constexpr float kLargestUnit = 0x1p60f;
 
 }  // namespace
 
@@ -59,7 +62,9 @@ void TrackedInput::SetUnits(absl::Span<const float> root, absl::Span<const float
     const double mean = sum / static_cast<double>(block.size());
     // Where nothing ever moved any unit will do.
     const float smallest = mean > 0.0 ? static_cast<float>(mean * kSmallestUnitShare) : 1.0f;
-    for (size_t i = 0; i < block.size(); ++i) units_[begin + i] = std::max(block[i], smallest);
+    for (size_t i = 0; i < block.size(); ++i) {
+      units_[begin + i] = std::clamp(std::max(block[i], smallest), kSmallestUnit, kLargestUnit);
+    }
   }
   if (!momentum_.empty()) momentum_.assign(momentum.begin(), momentum.end());
 }
@@ -69,13 +74,21 @@ void TrackedInput::Save(SavedStateWriter& writer) const {
   if (!units_.empty()) writer.AddValues<float>("tracking_units", units_);
 }
 
-absl::Status TrackedInput::Load(const SavedState& saved) {
+absl::Status TrackedInput::Load(const SavedState& saved, bool has_units) {
+  const std::pair<absl::string_view, bool> sections[] = {{"tracked_momentum", !momentum_.empty()},
+                                                         {"tracking_units", has_units}};
+  for (const auto& [section, expected] : sections) {
+    if (saved.Has(section) == expected) continue;
+    return absl::InvalidArgumentError(absl::StrCat("saved state: section `", section, "` is ",
+                                                   expected ? "missing" : "one too many",
+                                                   ": it was saved under other options"));
+  }
   std::vector<float> momentum(momentum_.size());
   std::vector<float> units;
   if (!momentum.empty()) {
     TALLY_RETURN_IF_ERROR(saved.Values("tracked_momentum", absl::MakeSpan(momentum)));
   }
-  if (saved.Has("tracking_units")) {
+  if (has_units) {
     units.resize(num_compressed_);
     TALLY_RETURN_IF_ERROR(saved.Values("tracking_units", absl::MakeSpan(units)));
   }

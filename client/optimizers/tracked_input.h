@@ -42,15 +42,17 @@ class TrackedInput {
   void WithoutUnits(uint64_t offset, absl::Span<const float> tracked, absl::Span<float> out) const;
 
   // From now on an element's unit is its `root` [num_compressed], the root of a second moment: not
-  // negative, finite, replicated; but at least a sixteenth of the mean over its block of
-  // `block_elements`, as one that hardly ever moved would drown the others in its scale. `momentum`
+  // negative, replicated; but at least a sixteenth of the mean over its block of `block_elements`,
+  // as one that hardly ever moved would drown the others in its scale, and from 2^-60 to 2^60, so
+  // that no input overflows. `momentum`
   // [num_compressed] is everybody's, with which each worker's own goes on.
   void SetUnits(absl::Span<const float> root, absl::Span<const float> momentum,
                 size_t block_elements);
 
   void Save(SavedStateWriter& writer) const;
+  // `has_units`: the state is one after SetUnits.
   // Returns INVALID_ARGUMENT if the saved one has other sizes or parts; then nothing has changed.
-  absl::Status Load(const SavedState& saved);
+  absl::Status Load(const SavedState& saved, bool has_units);
 
  private:
   Tracking tracking_;

@@ -1,5 +1,6 @@
 #include "client/optimizers/tracked_input.h"
 
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -63,6 +64,13 @@ TEST(TrackedInputTest, AUnitIsAtLeastASixteenthOfItsBlocksMean) {
   EXPECT_THAT(Written(input, {32, 1, 1, 1, 5, 5}), ElementsAre(1, 1, 1, 1, 5, 5));
 }
 
+TEST(TrackedInputTest, UnitsStayInBounds) {
+  TrackedInput input(Tracking::kGradient, 0.5f, 2, AnyBackend());
+  const float infinity = std::numeric_limits<float>::infinity();
+  input.SetUnits(std::vector<float>{infinity, 1e-30f}, std::vector<float>(2), 1);
+  EXPECT_THAT(Written(input, {0x1p60f, 0x1p-60f}), ElementsAre(1, 1));
+}
+
 TEST(TrackedInputTest, MomentumGoesOnFromEverybodys) {
   TrackedInput input(Tracking::kMomentum, 0.5f, 2, AnyBackend());
   ASSERT_THAT(input.Advance(0, std::vector<float>{100, 100}), IsOk());
@@ -93,9 +101,9 @@ TEST_F(TrackedInputStateTest, GoesOnFromASavedState) {
   const std::string after = Save(input);
 
   TrackedInput loaded = NewInput();
-  ASSERT_THAT(loaded.Load(*SavedState::Parse(after)), IsOk());
+  ASSERT_THAT(loaded.Load(*SavedState::Parse(after), /*has_units=*/true), IsOk());
   EXPECT_THAT(Written(loaded, {0, 0}), ElementsAre(2, 2));
-  ASSERT_THAT(loaded.Load(*SavedState::Parse(before)), IsOk());
+  ASSERT_THAT(loaded.Load(*SavedState::Parse(before), /*has_units=*/false), IsOk());
   EXPECT_THAT(Written(loaded, {0, 0}), ElementsAre(4, 8)) << "the units stayed";
 }
 
@@ -103,9 +111,29 @@ TEST_F(TrackedInputStateTest, RefusesTheStateOfAnotherSizeAndStaysAsItWas) {
   TrackedInput input = NewInput();
   ASSERT_THAT(input.Advance(0, std::vector<float>{8, 16}), IsOk());
   const std::string other = Save(NewInput(3));
-  EXPECT_THAT(input.Load(*SavedState::Parse(other)),
+  EXPECT_THAT(input.Load(*SavedState::Parse(other), /*has_units=*/false),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("`tracked_momentum`")));
   EXPECT_THAT(Written(input, {0, 0}), ElementsAre(4, 8));
+}
+
+TEST_F(TrackedInputStateTest, RefusesTheStateOfOtherOptions) {
+  TrackedInput of_momentum = NewInput();
+  TrackedInput of_gradient(Tracking::kGradient, 0.5f, 2, AnyBackend());
+  const std::string without_units = Save(of_momentum);
+  of_momentum.SetUnits(std::vector<float>{2, 4}, std::vector<float>{4, 8}, 256);
+  const std::string with_units = Save(of_momentum);
+
+  const auto refuses = [](const std::string& section) {
+    return StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(section));
+  };
+  EXPECT_THAT(of_gradient.Load(*SavedState::Parse(without_units), false),
+              refuses("`tracked_momentum` is one too many"));
+  EXPECT_THAT(of_momentum.Load(*SavedState::Parse(Save(of_gradient)), false),
+              refuses("`tracked_momentum` is missing"));
+  EXPECT_THAT(of_momentum.Load(*SavedState::Parse(with_units), false),
+              refuses("`tracking_units` is one too many"));
+  EXPECT_THAT(of_momentum.Load(*SavedState::Parse(without_units), true),
+              refuses("`tracking_units` is missing"));
 }
 
 }  // namespace

@@ -63,10 +63,11 @@ void ZeroOneSchedule::Save(SavedStateWriter& writer) const {
 absl::Status ZeroOneSchedule::Load(const SavedState& saved) {
   uint64_t values[5];
   TALLY_RETURN_IF_ERROR(saved.Values("schedule", absl::MakeSpan(values)));
-  if (values[1] == 0 || values[3] == 0) {
+  const auto is_interval = [](uint64_t value) { return value >= 1 && value <= kLongestInterval; };
+  if (!is_interval(values[1]) || !is_interval(values[3])) {
     return absl::InvalidArgumentError(absl::StrCat("saved state: `schedule` has the intervals ",
                                                    values[1], " and ", values[3],
-                                                   ", must both be at least 1"));
+                                                   ", must both be from 1 to ", kLongestInterval));
   }
   steps_ = values[0];
   variance_interval_ = values[1];
