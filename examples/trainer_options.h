@@ -39,7 +39,7 @@ struct TrainerOptions {
   uint32_t batch = 0;
   uint64_t seed = 0;
   std::string text;
-  std::string report;  // empty: none
+  std::string report;        // empty: none
   std::string metrics_file;  // empty: none
   uint64_t metrics_every = 10;
   uint64_t validate_every = 0;

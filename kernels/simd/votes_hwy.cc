@@ -84,8 +84,9 @@ size_t BinariseTiles(const BinariseArgs& args) {
       const FloatVector gradient = hn::LoadU(tag, args.gradient.data() + at);
       const FloatVector m = hn::Add(hn::Mul(beta, hn::LoadU(tag, args.moment.data() + at)),
                                     hn::Mul(one_minus_beta, gradient));
-      const FloatVector b = hn::Add(hn::Mul(magnitude_beta, hn::LoadU(tag, args.magnitude.data() + at)),
-                                    hn::Mul(one_minus_magnitude_beta, hn::Abs(gradient)));
+      const FloatVector b =
+          hn::Add(hn::Mul(magnitude_beta, hn::LoadU(tag, args.magnitude.data() + at)),
+                  hn::Mul(one_minus_magnitude_beta, hn::Abs(gradient)));
       hn::StoreU(m, tag, args.moment.data() + at);
       hn::StoreU(b, tag, args.magnitude.data() + at);
       const FloatVector ratio = hn::Min(hn::Max(hn::Div(m, b), minus_one), one);
