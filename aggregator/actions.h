@@ -8,9 +8,10 @@
 
 #include "absl/status/status.h"
 #include "absl/types/variant.h"
-#include "aggregator/chunk_history.h"
+#include "aggregator/chunk_log.h"
 #include "aggregator/exchange_task.h"
 #include "aggregator/job_description.h"
+#include "aggregator/residual_custody.h"
 #include "codecs/roster.h"
 #include "proto/tally/v1/aggregation.pb.h"
 
@@ -38,6 +39,18 @@ struct SendResult {
   std::shared_ptr<const StoredResult> result;
 };
 
+// A snapshot of a residual, into the custody of the stream's worker.
+struct SendSnapshot {
+  StreamId stream = 0;
+  std::shared_ptr<const ResidualSnapshot> snapshot;
+};
+
+// What a recovering aggregator asks of the stream's worker.
+struct SendNeed {
+  StreamId stream = 0;
+  v1::Need need;
+};
+
 // End the stream; unless the status is OK a Refusal with it goes out first. The engine has
 // forgotten the stream.
 struct CloseStream {
@@ -50,7 +63,8 @@ struct Compute {
   ExchangeTask task;
 };
 
-using Action = absl::variant<AcceptStream, SendNotice, SendResult, CloseStream, Compute>;
+using Action = absl::variant<AcceptStream, SendNotice, SendResult, SendSnapshot, SendNeed,
+                             CloseStream, Compute>;
 
 // In the order in which they are to be carried out.
 using Actions = std::vector<Action>;

@@ -249,7 +249,8 @@ TEST(WorstCaseBytesTest, IsCloseToTheTruthWherePayloadsPrevail) {
   ASSERT_THAT(layout, IsOk());
   GreedyRun run(*layout, 4, 4, {"agg-0"});
   for (const bool sign : {true, false, false}) run.PlayRound(sign);
-  EXPECT_THAT(run.peak_bytes(), AllOf(Ge(run.admitted_bytes() * 45 / 100), Le(run.admitted_bytes())));
+  EXPECT_THAT(run.peak_bytes(),
+              AllOf(Ge(run.admitted_bytes() * 45 / 100), Le(run.admitted_bytes())));
 }
 
 TEST(WorstCaseBytesTest, CountsTheRosterThatTheJobMayGrowTo) {

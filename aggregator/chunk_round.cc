@@ -32,9 +32,21 @@ std::shared_ptr<const StoredResult> ChunkRound::Form(const Roster& roster, absl:
   genesis.set_settings_digest(description_->settings_digest);
   genesis.set_initial_state_digest(description_->initial_state_digest);
   for (const MemberId& member : roster.members()) *header.add_roster() = EncodeMember(member);
-  std::shared_ptr<const StoredResult> result = history_.Append(std::move(header), nullptr, {});
+  std::shared_ptr<const StoredResult> result =
+      history_.Append(std::move(header), nullptr, {}, /*residual_is_zero=*/true);
   Open({description_->first_round, 0}, now);
   return result;
+}
+
+void ChunkRound::Restore(ChunkRecovery::Recovered recovered, absl::Time now) {
+  TALLY_CHECK(phase_ == Phase::kForming, "a history starts once");
+  sealed_header_ = recovered.results.back().header;
+  history_.Restore(std::move(recovered.results), recovered.roster);
+  residual_ = std::move(recovered.residual);
+  custody_.SetFloor(recovered.floor);
+  rebased_ = recovered.rebased;
+  lost_norm_ = recovered.lost_norm;
+  Open(PlaceAfter(sealed_header_), now);
 }
 
 absl::StatusOr<ChunkRound::Verdict> ChunkRound::Stage(const MemberId& member,
@@ -139,6 +151,12 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
   sealed_header_.set_chunk(chunk_);
   sealed_header_.set_round(place_.round);
   sealed_header_.set_half(place_.half);
+  sealed_participants_.clear();
+  if (rebased_) {
+    sealed_header_.set_residual_rebased(true);
+    sealed_header_.set_residual_norm(lost_norm_);
+    rebased_ = false;
+  }
 
   const bool all_abstain = [this] {
     for (const auto& contribution : staged_) {
@@ -173,6 +191,7 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
     }
     task.payloads.push_back(std::move(contribution.payload));
     participants.push_back(i);
+    sealed_participants_.push_back(roster.members()[i]);
   }
   task.divisor = static_cast<uint32_t>(
       task.exchange.divisor == Divisor::kRoster ? roster.size() : participants.size());
@@ -183,6 +202,9 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
     }
     task.residual = residual_;
   }
+  if (residual_ != nullptr && custody_.IsDue(place_, /*names_departure=*/false)) {
+    task.snapshot_of = residual_;
+  }
   sealed_header_.set_participants(roster.ParticipantBitmap(participants));
   *sealed_header_.mutable_exchange() = EncodeExchange(task.exchange);
   sealing.task = std::move(task);
@@ -190,13 +212,28 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
   return sealing;
 }
 
-std::shared_ptr<const StoredResult> ChunkRound::Publish(const ExchangeOutcome& outcome,
-                                                        absl::Time now) {
+ChunkRound::Published ChunkRound::Publish(const ExchangeOutcome& outcome, absl::Time now) {
   TALLY_CHECK(phase_ == Phase::kSealed && outcome.place == place_,
               "the outcome must be the sealed exchange's");
   sealed_header_.set_payload_bytes(outcome.payload->size());
   sealed_header_.set_payload_digest(outcome.payload_digest);
-  return Append(sealed_header_, outcome.payload, now);
+  if (outcome.snapshot == nullptr) return Append(sealed_header_, outcome.payload, now);
+  sealed_header_.set_residual_norm(outcome.residual_norm);
+  Published published = Append(sealed_header_, outcome.payload, now);
+  absl::optional<ResidualCustody::Order> order = GiveIntoCustody(*published.result, outcome);
+  if (order.has_value()) published.snapshot = std::move(order);
+  return published;
+}
+
+absl::optional<ResidualCustody::Order> ChunkRound::GiveIntoCustody(const StoredResult& result,
+                                                                   const ExchangeOutcome& outcome) {
+  auto snapshot = std::make_shared<const ResidualSnapshot>(
+      ResidualSnapshot{.chunk = chunk_,
+                       .place = result.place,
+                       .chain = result.chain,
+                       .payload = outcome.snapshot,
+                       .payload_digest = outcome.snapshot_digest});
+  return custody_.Begin(std::move(snapshot), history_.roster().epoch(), sealed_participants_);
 }
 
 std::vector<MemberId> ChunkRound::missing() const {
@@ -207,17 +244,35 @@ std::vector<MemberId> ChunkRound::missing() const {
   return members;
 }
 
-std::shared_ptr<const StoredResult> ChunkRound::Append(v1::ResultHeader header,
-                                                       SharedBuffer payload, absl::Time now) {
+ChunkRound::Published ChunkRound::Append(v1::ResultHeader header, SharedBuffer payload,
+                                         absl::Time now) {
   v1::Advice advice;
   advice.set_wait_us(
       static_cast<uint64_t>(absl::ToInt64Microseconds(sealed_at_ - first_arrival_at_)));
   advice.set_compute_us(static_cast<uint64_t>(absl::ToInt64Microseconds(now - sealed_at_)));
+  const bool residual_is_zero = residual_ == nullptr;
+  if (!residual_is_zero && custody_.floor().has_value()) {
+    const ResidualFloor& floor = *custody_.floor();
+    advice.mutable_snapshot_floor()->set_round(floor.place.round);
+    advice.mutable_snapshot_floor()->set_half(floor.place.half);
+    advice.mutable_snapshot_floor()->set_chain(floor.chain);
+    advice.mutable_snapshot_floor()->set_epoch(floor.epoch);
+    advice.set_floor_is_zero(floor.is_zero);
+  }
   const Place next = PlaceAfter(header);
-  std::shared_ptr<const StoredResult> result =
-      history_.Append(std::move(header), std::move(payload), advice);
+  Published published;
+  published.result =
+      history_.Append(std::move(header), std::move(payload), std::move(advice), residual_is_zero);
+  if (residual_is_zero) {
+    custody_.SetFloor({.place = published.result->place,
+                       .chain = published.result->chain,
+                       .epoch = history_.roster().epoch(),
+                       .is_zero = true});
+  } else {
+    published.snapshot = custody_.AfterResult();
+  }
   Open(next, now);
-  return result;
+  return published;
 }
 
 void ChunkRound::Open(const Place& place, absl::Time now) {

@@ -12,10 +12,12 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "absl/types/variant.h"
-#include "aggregator/chunk_history.h"
+#include "aggregator/chunk_log.h"
+#include "aggregator/chunk_recovery.h"
 #include "aggregator/contribution_reader.h"
 #include "aggregator/exchange_task.h"
 #include "aggregator/job_description.h"
+#include "aggregator/residual_custody.h"
 #include "codecs/exchange.h"
 #include "codecs/place.h"
 #include "codecs/roster.h"
@@ -29,6 +31,9 @@ namespace tally {
 //
 // After the first half of a sketch round OPEN(x + 1) is its second half, which takes values of the
 // elements that the first one chose.
+//
+// After a crash of the aggregator, Restore stands in for Form: OPEN(x), where x is next in the
+// history that was read back.
 //
 // No clock, thread or socket: time comes in as an argument. Not thread-safe.
 class ChunkRound {
@@ -45,6 +50,13 @@ class ChunkRound {
   };
   using Verdict = absl::variant<Staged, Answered>;
 
+  // What publishing leads to.
+  struct Published {
+    std::shared_ptr<const StoredResult> result;
+    // A snapshot of the residual for a member's custody.
+    absl::optional<ResidualCustody::Order> snapshot;
+  };
+
   // What sealing leads to.
   struct Sealing {
     // Members whose contribution was of another exchange than the majority's.
@@ -56,14 +68,20 @@ class ChunkRound {
     // To be computed; Publish takes its outcome.
     absl::optional<ExchangeTask> task;
     // Without participants there is nothing to compute: the result at once.
-    std::shared_ptr<const StoredResult> no_change;
+    absl::optional<Published> no_change;
   };
 
   ChunkRound(uint64_t job_serial, uint32_t chunk, std::shared_ptr<const JobDescription> description)
-      : job_serial_(job_serial), chunk_(chunk), description_(std::move(description)) {}
+      : job_serial_(job_serial),
+        chunk_(chunk),
+        description_(std::move(description)),
+        custody_(chunk, description_->snapshot_interval) {}
 
   // Starts the history with this roster. FORMING only.
   std::shared_ptr<const StoredResult> Form(const Roster& roster, absl::Time now);
+
+  // Goes on with a history that was read back. FORMING only.
+  void Restore(ChunkRecovery::Recovered recovered, absl::Time now);
 
   // Takes a contribution of a member.
   // Returns FAILED_PRECONDITION if the chunk is forming, the exchange is not open yet, the member
@@ -82,24 +100,33 @@ class ChunkRound {
   absl::StatusOr<Sealing> Seal(absl::Time now);
 
   // Puts the outcome of the sealed exchange into the history and opens the next one. SEALED only.
-  std::shared_ptr<const StoredResult> Publish(const ExchangeOutcome& outcome, absl::Time now);
+  Published Publish(const ExchangeOutcome& outcome, absl::Time now);
+
+  // The member holds the snapshot that it was sent: workers are told with the next result.
+  void AcknowledgeSnapshot(const MemberId& member, const Place& place, uint64_t chain) {
+    custody_.Acknowledge(member, place, chain);
+  }
 
   uint32_t chunk() const { return chunk_; }
   Phase phase() const { return phase_; }
   // The exchange that is open or sealed.
   const Place& place() const { return place_; }
-  const ChunkHistory& history() const { return history_; }
+  const ChunkLog& history() const { return history_; }
   size_t num_arrived() const { return num_arrived_; }
   // The round has begun and is not over.
   bool under_way() const { return phase_ == Phase::kSealed || num_arrived_ > 0 || place_.half > 0; }
+  // The residual would not survive a crash now.
+  bool unprotected() const { return residual_ != nullptr && custody_.unprotected(); }
   // Members that have not contributed to the open exchange; their order is the roster's.
   std::vector<MemberId> missing() const;
   // When the open exchange opened.
   absl::Time opened_at() const { return opened_at_; }
 
  private:
-  std::shared_ptr<const StoredResult> Append(v1::ResultHeader header, SharedBuffer payload,
-                                             absl::Time now);
+  Published Append(v1::ResultHeader header, SharedBuffer payload, absl::Time now);
+  // Whom a snapshot may be given to: participants who stay.
+  absl::optional<ResidualCustody::Order> GiveIntoCustody(const StoredResult& result,
+                                                         const ExchangeOutcome& outcome);
   void Open(const Place& place, absl::Time now);
   // Whether the exchange answers the first half that is the head of this history.
   absl::Status CheckAnswers(const Exchange& exchange) const;
@@ -112,17 +139,23 @@ class ChunkRound {
 
   Phase phase_ = Phase::kForming;
   Place place_;
-  ChunkHistory history_;
+  ChunkLog history_;
   // [roster size] what has arrived for the open exchange.
   std::vector<absl::optional<StagedContribution>> staged_;
   size_t num_arrived_ = 0;
   absl::Time opened_at_;
   absl::Time first_arrival_at_;
   absl::Time sealed_at_;
-  // Header of the exchange that was sealed last.
+  // Header of the exchange that was sealed last, and who takes part in it.
   v1::ResultHeader sealed_header_;
+  std::vector<MemberId> sealed_participants_;
   // What the mean left over; allocated at the first exchange that keeps a residual.
   std::shared_ptr<std::vector<float>> residual_;
+  ResidualCustody custody_;
+  // The residual was lost with the last life of the aggregator: the next header says so, with its
+  // last known norm.
+  bool rebased_ = false;
+  double lost_norm_ = 0;
 };
 
 }  // namespace tally

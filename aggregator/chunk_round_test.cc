@@ -107,7 +107,7 @@ class ChunkRoundTest : public testing::Test {
     const absl::StatusOr<ExchangeOutcome> outcome =
         RunExchange(*sealing.task, *SupportedBackends().front());
     EXPECT_THAT(outcome, IsOk());
-    return round_->Publish(*outcome, Now());
+    return round_->Publish(*outcome, Now()).result;
   }
 
   // Plays one exchange to its end.
@@ -187,7 +187,7 @@ TEST_F(ChunkRoundTest, SealsWhatIsThereAndOpensTheNextRoundWithTheResult) {
   ASSERT_THAT(sealing, IsOk());
   EXPECT_EQ(round_->phase(), ChunkRound::Phase::kSealed);
   EXPECT_FALSE(round_->ready());
-  EXPECT_EQ(sealing->no_change, nullptr);
+  EXPECT_FALSE(sealing->no_change.has_value());
   EXPECT_THAT(sealing->refused, IsEmpty());
   EXPECT_EQ(sealing->task->job_serial, kSerial);
   EXPECT_EQ(sealing->task->chunk, kChunk);
@@ -365,9 +365,9 @@ TEST_F(ChunkRoundTest, NothingChangesWhenAllAbstain) {
   const absl::StatusOr<ChunkRound::Sealing> sealing = round_->Seal(Now());
   ASSERT_THAT(sealing, IsOk());
   EXPECT_FALSE(sealing->task.has_value());
-  ASSERT_NE(sealing->no_change, nullptr);
-  EXPECT_EQ(sealing->no_change->payload, nullptr);
-  const v1::ResultHeader header = HeaderOf(*sealing->no_change);
+  ASSERT_TRUE(sealing->no_change.has_value());
+  EXPECT_EQ(sealing->no_change->result->payload, nullptr);
+  const v1::ResultHeader header = HeaderOf(*sealing->no_change->result);
   EXPECT_EQ(header.participants(), std::string(1, '\0'));
   EXPECT_FALSE(header.has_exchange());
   EXPECT_EQ(header.payload_bytes(), 0u);

@@ -20,7 +20,7 @@ constexpr absl::Duration kLongestTick = absl::Seconds(1);
 Engine::Engine(EngineOptions options)
     : options_(std::move(options)), admission_(options_.memory_limit_bytes) {}
 
-absl::StatusOr<Job*> Engine::FindOrCreate(const JobDescription& description, v1::Intent intent,
+absl::StatusOr<Job*> Engine::FindOrCreate(const JobDescription& description, const v1::Hello& hello,
                                           absl::Time now) {
   const auto found = jobs_.find(description.job);
   if (found != jobs_.end()) {
@@ -36,10 +36,12 @@ absl::StatusOr<Job*> Engine::FindOrCreate(const JobDescription& description, v1:
     TALLY_RETURN_IF_ERROR(CheckSameRun(job->description(), description));
     return job;
   }
-  if (intent == v1::INTENT_MEMBER) {
+  if (hello.intent() == v1::INTENT_MEMBER && !HoldsHistory(hello) &&
+      !description.OwnChunks().empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "`intent` = INTENT_MEMBER, must be INTENT_START: aggregator `", options_.name,
-        "` has no history of run ", description.run, " of job `", description.job, "`"));
+        "`intent` = INTENT_MEMBER, must be INTENT_START: neither this worker nor aggregator `",
+        options_.name, "` has a history of run ", description.run, " of job `", description.job,
+        "`"));
   }
   const uint64_t bytes = WorstCaseBytes(description, options_.window_chunks);
   TALLY_RETURN_IF_ERROR(admission_.Admit(bytes));
@@ -59,7 +61,7 @@ absl::Status Engine::Greet(StreamId stream, const v1::Hello& hello, absl::Time n
         absl::StrCat("aggregator `", options_.name, "` is draining and takes no new streams"));
   }
   TALLY_ASSIGN_OR_RETURN(const ValidHello valid, ValidateHello(hello, options_.name));
-  TALLY_ASSIGN_OR_RETURN(Job* const job, FindOrCreate(valid.description, valid.intent, now));
+  TALLY_ASSIGN_OR_RETURN(Job* const job, FindOrCreate(valid.description, hello, now));
   v1::Welcome welcome;
   welcome.set_aggregator(options_.name);
   *welcome.mutable_instance() = options_.instance;
@@ -97,6 +99,27 @@ Actions Engine::HandleContribution(StreamId stream, StagedContribution contribut
   return Settle(std::move(actions));
 }
 
+Actions Engine::HandleReplay(StreamId stream, Replayed piece, absl::Time now) {
+  Job* const job = Hear(stream);
+  if (job == nullptr) return {};
+  Actions actions;
+  const absl::Status status =
+      job->HandleReplay(streams_[stream].member, std::move(piece), now, actions);
+  if (!status.ok()) {
+    job->HandleClosed(stream, streams_[stream].member);
+    actions.push_back(CloseStream{stream, status});
+  }
+  return Settle(std::move(actions));
+}
+
+Actions Engine::HandleSnapshotAck(StreamId stream, const v1::ResidualSnapshotAck& ack,
+                                  absl::Time now) {
+  Job* const job = Hear(stream);
+  if (job == nullptr) return {};
+  const absl::Status status = job->HandleSnapshotAck(streams_[stream].member, ack, now);
+  return status.ok() ? Actions() : HandleOffence(stream, status);
+}
+
 Actions Engine::HandleOutcome(const ExchangeOutcome& outcome, absl::Time now) {
   Job* const job = FindBySerial(outcome.job_serial);
   if (job == nullptr) return {};
@@ -113,14 +136,20 @@ Actions Engine::HandleComputeFailure(uint64_t job_serial, const absl::Status& st
   return Settle(std::move(actions));
 }
 
-Actions Engine::HandleHeartbeat(StreamId stream, absl::Time now) {
-  if (Job* const job = Hear(stream)) job->HandleHeartbeat(streams_[stream].member, now);
-  return {};
+Actions Engine::HandleHeartbeat(StreamId stream, const v1::LinkReport& links, absl::Time now) {
+  Job* const job = Hear(stream);
+  if (job == nullptr) return {};
+  Actions actions;
+  job->HandleHeartbeat(streams_[stream].member, links, now, actions);
+  return Settle(std::move(actions));
 }
 
-Actions Engine::HandleLeave(StreamId stream, absl::Time now) {
-  if (Job* const job = Hear(stream)) job->HandleLeave(streams_[stream].member, now);
-  return {};
+Actions Engine::HandleLeave(StreamId stream, const v1::Leave& leave, absl::Time now) {
+  Job* const job = Hear(stream);
+  if (job == nullptr) return {};
+  Actions actions;
+  job->HandleLeave(streams_[stream].member, leave, now, actions);
+  return Settle(std::move(actions));
 }
 
 Actions Engine::HandleOffence(StreamId stream, absl::Status status) {

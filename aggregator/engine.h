@@ -14,6 +14,7 @@
 #include "aggregator/admission.h"
 #include "aggregator/contribution_reader.h"
 #include "aggregator/job.h"
+#include "aggregator/replay_reader.h"
 #include "proto/tally/v1/membership.pb.h"
 #include "proto/tally/v1/status.pb.h"
 
@@ -45,17 +46,26 @@ struct EngineOptions {
 //     | <- Compute -------------------------------- |
 //     | -- HandleOutcome -------------------------> |
 //     | <- SendResult ----------------------------- |     to every member
+//
+// A Hello with a history that this aggregator does not have begins a recovery: SendNeed and
+// HandleReplay, until the run's chunks are as they were.
 class Engine {
  public:
   explicit Engine(EngineOptions options);
 
   Actions HandleHello(StreamId stream, const v1::Hello& hello, absl::Time now);
   Actions HandleContribution(StreamId stream, StagedContribution contribution, absl::Time now);
+  // A piece of a history that this aggregator has lost.
+  Actions HandleReplay(StreamId stream, Replayed piece, absl::Time now);
+  // The worker holds a snapshot that it was sent.
+  Actions HandleSnapshotAck(StreamId stream, const v1::ResidualSnapshotAck& ack, absl::Time now);
   Actions HandleOutcome(const ExchangeOutcome& outcome, absl::Time now);
   // A sealed exchange could not be computed: the run cannot go on.
   Actions HandleComputeFailure(uint64_t job_serial, const absl::Status& status);
-  Actions HandleHeartbeat(StreamId stream, absl::Time now);
-  Actions HandleLeave(StreamId stream, absl::Time now);
+  // A sign of life; `links` is what the worker knows of its own, empty: nothing new.
+  Actions HandleHeartbeat(StreamId stream, const v1::LinkReport& links, absl::Time now);
+  // The worker goes. Its stream is closed, with OK, when nobody needs its memory any more.
+  Actions HandleLeave(StreamId stream, const v1::Leave& leave, absl::Time now);
   // The stream sent what it may not: it is closed with this status, nobody else is disturbed.
   Actions HandleOffence(StreamId stream, absl::Status status);
   // The stream is gone.
@@ -90,7 +100,7 @@ class Engine {
 
   absl::Status Greet(StreamId stream, const v1::Hello& hello, absl::Time now, Actions& actions);
   // The job with that name, made if there is none. Fails if another run of it lives.
-  absl::StatusOr<Job*> FindOrCreate(const JobDescription& description, v1::Intent intent,
+  absl::StatusOr<Job*> FindOrCreate(const JobDescription& description, const v1::Hello& hello,
                                     absl::Time now);
   Job* FindBySerial(uint64_t serial);
   // The job of a stream that is still open, else null; notes the sign of life.

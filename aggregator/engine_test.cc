@@ -190,9 +190,11 @@ TEST_F(EngineTest, RefusesMoreThanTheExpectedWorkersOnceTheRunHasStarted) {
 }
 
 TEST_F(EngineTest, RefusesAMemberOfAJobWithoutHistoryHere) {
-  EXPECT_THAT(Join(Hello(0, 2).Intent(v1::INTENT_MEMBER)).closed(),
-              Optional(StatusIs(absl::StatusCode::kFailedPrecondition,
-                                HasSubstr("aggregator `agg-0` has no history of run 7"))));
+  EXPECT_THAT(
+      Join(Hello(0, 2).Intent(v1::INTENT_MEMBER)).closed(),
+      Optional(StatusIs(absl::StatusCode::kFailedPrecondition,
+                        HasSubstr("neither this worker nor aggregator `agg-0` has a history of run "
+                                  "7"))));
   Join(Hello(0, 2));
   EXPECT_THAT(Join(Hello(1, 2).Intent(v1::INTENT_MEMBER)).closed(),
               Optional(StatusIs(absl::StatusCode::kFailedPrecondition,
@@ -262,7 +264,6 @@ TEST_F(EngineTest, AnAdmittedJobsMemoryIsGivenBackWhenItsRunIsOver) {
   EXPECT_THAT(Join(Hello(0, 1).Job("other", 1)).closed(),
               Optional(StatusIs(absl::StatusCode::kResourceExhausted)));
   driver_->Leave(first.stream());
-  driver_->Disconnect(first.stream());
   EXPECT_THAT(Join(Hello(0, 1).Job("other", 1)), IsOpen());
 }
 
@@ -301,7 +302,6 @@ TEST_F(EngineTest, TwoJobsRunAtOnceAndNeitherHearsOfTheOther) {
   EXPECT_THAT(a.inbox().results, SizeIs(4));
   EXPECT_THAT(b.inbox().results, SizeIs(3));
   driver_->Leave(a.stream());
-  driver_->Disconnect(a.stream());
   b.Contribute(0, 5);
   EXPECT_EQ(b.NewestValue(0), 5);
 }
@@ -512,13 +512,26 @@ TEST_F(EngineTest, AnOffenceClosesItsStreamAndTheWorkerMayComeBack) {
 
 TEST_F(EngineTest, TheRunIsOverWhenEverybodyHasLeft) {
   const std::vector<EngineWorker*> workers = StartRun(2);
-  for (EngineWorker* const worker : workers) {
-    driver_->Leave(worker->stream());
-    EXPECT_EQ(driver_->engine().Status("", driver_->now()).jobs_size(), 1);
-    driver_->Disconnect(worker->stream());
-  }
+  driver_->Leave(workers[0]->stream());
+  EXPECT_EQ(driver_->engine().Status("", driver_->now()).jobs_size(), 1);
+  EXPECT_THAT(*workers[0], IsOpen()) << "the other may not have the last results yet";
+  driver_->Leave(workers[1]->stream());
+  for (EngineWorker* const worker : workers) EXPECT_THAT(worker->closed(), Optional(IsOk()));
   EXPECT_EQ(driver_->engine().Status("", driver_->now()).jobs_size(), 0);
   EXPECT_EQ(driver_->engine().Status("", driver_->now()).admitted_bytes(), 0u);
+}
+
+TEST_F(EngineTest, ALeaverStaysUntilTheOthersHaveItsLastResult) {
+  const std::vector<EngineWorker*> workers = StartRun(3);
+  for (EngineWorker* const worker : workers) worker->Contribute(0, 1);
+  driver_->Leave(workers[0]->stream(), /*last_round=*/0);
+  // Who opens the next round has everything of the last one.
+  workers[1]->Contribute(0, 1);
+  EXPECT_THAT(*workers[0], IsOpen());
+  v1::LinkReport links;
+  links.add_links()->set_open_round(1);
+  driver_->Heartbeat(workers[2]->stream(), links);
+  EXPECT_THAT(workers[0]->closed(), Optional(IsOk()));
 }
 
 TEST_F(EngineTest, WhoLeavesAloneIsNamedAsWhatTheOthersWaitFor) {

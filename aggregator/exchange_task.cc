@@ -1,6 +1,8 @@
 #include "aggregator/exchange_task.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -170,6 +172,15 @@ class Arithmetic {
   const uint32_t num_elements_;
 };
 
+void TakeSnapshot(const std::vector<float>& residual, const Backend& backend,
+                  ExchangeOutcome& outcome) {
+  Buffer snapshot(residual.size() * sizeof(float));
+  std::memcpy(snapshot.data(), residual.data(), snapshot.size());
+  outcome.snapshot_digest = Digest64(std::as_const(snapshot).bytes());
+  outcome.snapshot = std::make_shared<const Buffer>(std::move(snapshot));
+  outcome.residual_norm = std::sqrt(backend.SumOfSquares(residual));
+}
+
 }  // namespace
 
 absl::StatusOr<ExchangeOutcome> RunExchange(const ExchangeTask& task, const Backend& backend) {
@@ -181,11 +192,13 @@ absl::StatusOr<ExchangeOutcome> RunExchange(const ExchangeTask& task, const Back
                                             payload.status().message()));
   }
   const uint64_t digest = Digest64(std::as_const(*payload).bytes());
-  return ExchangeOutcome{.job_serial = task.job_serial,
-                         .chunk = task.chunk,
-                         .place = task.place,
-                         .payload = std::make_shared<const Buffer>(*std::move(payload)),
-                         .payload_digest = digest};
+  ExchangeOutcome outcome{.job_serial = task.job_serial,
+                          .chunk = task.chunk,
+                          .place = task.place,
+                          .payload = std::make_shared<const Buffer>(*std::move(payload)),
+                          .payload_digest = digest};
+  if (task.snapshot_of != nullptr) TakeSnapshot(*task.snapshot_of, backend, outcome);
+  return outcome;
 }
 
 }  // namespace tally

@@ -31,6 +31,9 @@ struct ExchangeTask {
   // [num_elements of the chunk] the aggregator's residual, changed in place; empty for kinds
   // without one.
   std::shared_ptr<std::vector<float>> residual;
+  // The residual of which the outcome is to hold a copy, as it is after the exchange; empty: none
+  // is wanted.
+  std::shared_ptr<const std::vector<float>> snapshot_of;
 };
 
 struct ExchangeOutcome {
@@ -39,6 +42,11 @@ struct ExchangeOutcome {
   Place place;
   SharedBuffer payload;
   uint64_t payload_digest = 0;
+  // [num_elements] fp32, little-endian; null if the task wants none.
+  SharedBuffer snapshot;
+  uint64_t snapshot_digest = 0;
+  // Norm (2) of that residual.
+  double residual_norm = 0;
 };
 
 // Computes a task: a pure function of its contents. Any thread.

@@ -37,7 +37,8 @@ absl::Status Job::CheckMayEnter(const MemberId& member, const v1::Hello& hello) 
           "`member.worker` = ", member.worker, ", must be one of the ", members_.size(),
           " that started run ", description_->run, " of job `", description_->job, "`"));
     }
-    if (hello.intent() == v1::INTENT_MEMBER) {
+    if (recovery_.has_value() || HoldsHistory(hello)) return absl::OkStatus();
+    if (hello.intent() == v1::INTENT_MEMBER && !chunks_.empty()) {
       return absl::FailedPreconditionError(
           absl::StrCat("`intent` = INTENT_MEMBER, must be INTENT_START: run ", description_->run,
                        " of job `", description_->job, "` has no history here"));
@@ -70,7 +71,7 @@ absl::StatusOr<std::vector<std::shared_ptr<const StoredResult>>> Job::MissedResu
   }
   std::vector<std::shared_ptr<const StoredResult>> missed;
   for (const ChunkRound& chunk : chunks_) {
-    const ChunkHistory& history = chunk.history();
+    const ChunkLog& history = chunk.history();
     const auto head = heads.find(chunk.chunk());
     if (head == heads.end()) {
       missed.push_back(history.newest());
@@ -94,6 +95,8 @@ absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1:
   if (formed_) {
     TALLY_ASSIGN_OR_RETURN(missed, MissedResults(hello));
   }
+  if (!formed_ && !recovery_.has_value() && HoldsHistory(hello)) BeginRecovery();
+  if (recovery_.has_value()) TALLY_RETURN_IF_ERROR(recovery_->Enter(member, hello));
   MemberState& state = members_[member.worker];
   CloseMember(state,
               absl::AbortedError(absl::StrCat("worker `", member.worker,
@@ -103,11 +106,16 @@ absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1:
 
   welcome.set_verdict(v1::Welcome::VERDICT_MEMBER);
   welcome.set_window_chunks(window_chunks_);
+  welcome.set_recovering(recovery_.has_value());
   actions.push_back(AcceptStream{stream, description_, member, std::move(welcome)});
   for (std::shared_ptr<const StoredResult>& result : missed) {
     actions.push_back(SendResult{{stream}, std::move(result)});
   }
-  if (!formed_) TryStart(now, actions);
+  if (recovery_.has_value()) {
+    Recover(now, actions);
+  } else if (!formed_) {
+    TryStart(now, actions);
+  }
   return absl::OkStatus();
 }
 
@@ -141,7 +149,13 @@ absl::Status Job::CheckWindow(uint32_t chunk, uint64_t round) const {
 absl::Status Job::HandleContribution(StreamId stream, const MemberId& member,
                                      StagedContribution contribution, absl::Time now,
                                      Actions& actions) {
-  HandleHeartbeat(member, now);
+  Hear(member, contribution.place.round, now);
+  ReleaseLeavers(actions);
+  if (recovery_.has_value()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("chunk ", contribution.chunk, ", ", PlaceName(contribution.place),
+                     ": `contribution` must wait until the aggregator has recovered"));
+  }
   ++counters_.offered;
   ChunkRound& chunk = Find(contribution.chunk);
   const bool abstain = contribution.abstain;
@@ -182,15 +196,49 @@ void Job::SealIfReady(ChunkRound& chunk, absl::Time now, Actions& actions) {
     counters_.counted += sealing->task->payloads.size();
     actions.push_back(Compute{*std::move(sealing->task)});
   } else {
-    Broadcast(std::move(sealing->no_change), actions);
+    SendPublished(*std::move(sealing->no_change), actions);
     AdvanceFrontier();
   }
 }
 
 void Job::HandleOutcome(const ExchangeOutcome& outcome, absl::Time now, Actions& actions) {
   if (stopped_) return;
-  Broadcast(Find(outcome.chunk).Publish(outcome, now), actions);
+  if (recovery_.has_value()) {
+    recovery_->TakeOutcome(outcome);
+    return Recover(now, actions);
+  }
+  SendPublished(Find(outcome.chunk).Publish(outcome, now), actions);
   AdvanceFrontier();
+}
+
+void Job::SendPublished(ChunkRound::Published published, Actions& actions) const {
+  Broadcast(std::move(published.result), actions);
+  if (published.snapshot.has_value()) SendSnapshotTo(*published.snapshot, actions);
+}
+
+void Job::SendSnapshotTo(const ResidualCustody::Order& order, Actions& actions) const {
+  const absl::optional<StreamId> stream = StreamOf(order.custodian);
+  if (stream.has_value()) actions.push_back(SendSnapshot{*stream, order.snapshot});
+}
+
+absl::optional<StreamId> Job::StreamOf(const MemberId& member) const {
+  const auto found = members_.find(member.worker);
+  if (found == members_.end() || found->second.incarnation != member.incarnation) {
+    return absl::nullopt;
+  }
+  return found->second.stream;
+}
+
+absl::Status Job::HandleSnapshotAck(const MemberId& member, const v1::ResidualSnapshotAck& ack,
+                                    absl::Time now) {
+  Hear(member, 0, now);
+  if (ack.chunk() >= description_->layout.chunks().size() || !description_->Places(ack.chunk())) {
+    return absl::InvalidArgumentError(absl::StrCat("`residual_snapshot_ack.chunk` = ", ack.chunk(),
+                                                   ", must be one of this aggregator's"));
+  }
+  if (formed_)
+    Find(ack.chunk()).AcknowledgeSnapshot(member, {ack.round(), ack.half()}, ack.chain());
+  return absl::OkStatus();
 }
 
 void Job::AdvanceFrontier() {
@@ -214,21 +262,46 @@ void Job::Broadcast(std::shared_ptr<const StoredResult> result, Actions& actions
   actions.push_back(std::move(send));
 }
 
-void Job::HandleHeartbeat(const MemberId& member, absl::Time now) {
+void Job::Hear(const MemberId& member, uint64_t open_round, absl::Time now) {
   const auto found = members_.find(member.worker);
-  if (found != members_.end()) found->second.last_heard = now;
+  if (found == members_.end()) return;
+  found->second.last_heard = now;
+  found->second.open_round = std::max(found->second.open_round, open_round);
 }
 
-void Job::HandleLeave(const MemberId& member, absl::Time now) {
-  HandleHeartbeat(member, now);
+void Job::HandleHeartbeat(const MemberId& member, const v1::LinkReport& links, absl::Time now,
+                          Actions& actions) {
+  const int index = static_cast<int>(description_->aggregator_index);
+  Hear(member, index < links.links_size() ? links.links(index).open_round() : 0, now);
+  ReleaseLeavers(actions);
+}
+
+void Job::HandleLeave(const MemberId& member, const v1::Leave& leave, absl::Time now,
+                      Actions& actions) {
+  Hear(member, leave.last_round() + 1, now);
   const auto found = members_.find(member.worker);
-  if (found != members_.end() && formed_) found->second.left = true;
+  if (found == members_.end() || !formed_) return;
+  found->second.left = true;
+  found->second.last_round = leave.last_round();
+  ReleaseLeavers(actions);
+}
+
+void Job::ReleaseLeavers(Actions& actions) {
+  for (auto& [worker, leaver] : members_) {
+    if (!leaver.left || !leaver.stream.has_value()) continue;
+    const bool is_needed =
+        std::any_of(members_.begin(), members_.end(), [&leaver = leaver](const auto& entry) {
+          return !entry.second.left && entry.second.open_round <= leaver.last_round;
+        });
+    if (!is_needed) CloseMember(leaver, absl::OkStatus(), actions);
+  }
 }
 
 void Job::HandleClosed(StreamId stream, const MemberId& member) {
   const auto found = members_.find(member.worker);
   if (found == members_.end() || found->second.stream != stream) return;
   found->second.stream.reset();
+  if (recovery_.has_value()) recovery_->Withdraw(member);
   // Until the run starts nobody depends on who was here.
   if (!formed_) members_.erase(found);
 }
@@ -240,7 +313,7 @@ void Job::CloseMember(MemberState& member, const absl::Status& status, Actions& 
 }
 
 void Job::HandleTick(absl::Time now, Actions& actions) {
-  if (!formed_) TryStart(now, actions);
+  if (!formed_ && !recovery_.has_value()) TryStart(now, actions);
   if (now - last_notice_ < kNoticeInterval) return;
   const std::string reason = WaitReason(now);
   if (reason.empty()) return;

@@ -14,15 +14,19 @@
 #include "aggregator/actions.h"
 #include "aggregator/chunk_round.h"
 #include "aggregator/job_description.h"
+#include "aggregator/job_recovery.h"
 #include "proto/tally/v1/status.pb.h"
 
 namespace tally {
 
 // Pure state machine. Events append to `actions`. Not thread-safe.
 //
-// A run FORMS until its expected workers have said Hello here, or its start timeout has passed and
+//   FORMING --expected workers are here--> RUNNING
+//      '--a Hello with a history--> RECOVERING --all chunks are read back--^
+//
+// A run forms until its expected workers have said Hello here, or its start timeout has passed and
 // more than half have. Then all of its chunks open with the same roster, and each goes on by
-// itself.
+// itself. If a worker holds a history of the run, the aggregator has lost it and reads it back.
 class Job {
  public:
   Job(uint64_t serial, std::shared_ptr<const JobDescription> description, uint32_t window_chunks,
@@ -39,10 +43,19 @@ class Job {
   absl::Status HandleContribution(StreamId stream, const MemberId& member,
                                   StagedContribution contribution, absl::Time now,
                                   Actions& actions);
+  // Returns as JobRecovery::Take; what nobody waits for any more is dropped.
+  absl::Status HandleReplay(const MemberId& member, Replayed piece, absl::Time now,
+                            Actions& actions);
+  // Returns INVALID_ARGUMENT if the chunk is not this aggregator's.
+  absl::Status HandleSnapshotAck(const MemberId& member, const v1::ResidualSnapshotAck& ack,
+                                 absl::Time now);
   void HandleOutcome(const ExchangeOutcome& outcome, absl::Time now, Actions& actions);
-  void HandleHeartbeat(const MemberId& member, absl::Time now);
-  // The member has named its last round and goes.
-  void HandleLeave(const MemberId& member, absl::Time now);
+  void HandleHeartbeat(const MemberId& member, const v1::LinkReport& links, absl::Time now,
+                       Actions& actions);
+  // The member has all results up to that round and goes. It stays until the others have them too:
+  // were this aggregator killed before, only the member could give them.
+  void HandleLeave(const MemberId& member, const v1::Leave& leave, absl::Time now,
+                   Actions& actions);
   void HandleClosed(StreamId stream, const MemberId& member);
   // Starts a run whose time has come, and tells those who wait why.
   void HandleTick(absl::Time now, Actions& actions);
@@ -76,7 +89,11 @@ class Job {
     uint64_t incarnation = 0;
     absl::optional<StreamId> stream;
     absl::Time last_heard;
+    // All results of rounds before this one have been seen to be there.
+    uint64_t open_round = 0;
     bool left = false;
+    // Meaningful only if it has left.
+    uint64_t last_round = 0;
   };
   // offered = counted + late + abstained + refused + pending.
   struct Counters {
@@ -88,6 +105,19 @@ class Job {
   };
 
   void TryStart(absl::Time now, Actions& actions);
+  void Hear(const MemberId& member, uint64_t open_round, absl::Time now);
+  // Lets go of members that have left and are not needed any more.
+  void ReleaseLeavers(Actions& actions);
+  // Those who are here hold nothing; the next one does.
+  void BeginRecovery();
+  // Goes on with the recovery, as far as that needs nobody.
+  void Recover(absl::Time now, Actions& actions);
+  void FinishRecovery(absl::Time now, Actions& actions);
+  // Closes the streams of workers that are in no chunk's roster.
+  void CloseStrangers(Actions& actions);
+  void SendPublished(ChunkRound::Published published, Actions& actions) const;
+  void SendSnapshotTo(const ResidualCustody::Order& order, Actions& actions) const;
+  absl::optional<StreamId> StreamOf(const MemberId& member) const;
   // The results that the worker lacks, by what its Hello says of its heads.
   absl::StatusOr<std::vector<std::shared_ptr<const StoredResult>>> MissedResults(
       const v1::Hello& hello) const;
@@ -98,6 +128,7 @@ class Job {
   void Broadcast(std::shared_ptr<const StoredResult> result, Actions& actions) const;
   void AdvanceFrontier();
   ChunkRound& Find(uint32_t chunk) { return chunks_[chunk / description_->aggregators.size()]; }
+  std::string RecoveryReason(absl::Time now) const;
   std::string DescribeMissing(const ChunkRound& chunk, absl::Time now) const;
 
   const uint64_t serial_;
@@ -106,7 +137,9 @@ class Job {
   const uint64_t admitted_bytes_;
   const absl::Time created_at_;
 
+  // RUNNING, if there is no recovery.
   bool formed_ = false;
+  absl::optional<JobRecovery> recovery_;
   bool stopped_ = false;
   std::map<std::string, MemberState> members_;
   // This aggregator's chunks, ascending.
@@ -118,6 +151,9 @@ class Job {
   Counters counters_;
   absl::Time last_notice_;
 };
+
+// Whether the worker says that it holds an entry of some chunk.
+bool HoldsHistory(const v1::Hello& hello);
 
 }  // namespace tally
 

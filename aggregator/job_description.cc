@@ -65,8 +65,10 @@ absl::Status ReadSettings(const v1::JobSettings& settings, JobDescription& descr
                                     settings.expected_workers(), kMaxRoster));
   description.first_round = settings.first_round();
   TALLY_RETURN_IF_ERROR(CheckAtMost("settings.first_round", settings.first_round(), 0, kMaxRound));
-  TALLY_RETURN_IF_ERROR(
-      CheckAtMost("settings.snapshot_interval", settings.snapshot_interval(), 0, 4096));
+  TALLY_RETURN_IF_ERROR(CheckAtMost("settings.snapshot_interval", settings.snapshot_interval(), 0,
+                                    kMaxSnapshotInterval));
+  description.snapshot_interval =
+      settings.snapshot_interval() == 0 ? kDefaultSnapshotInterval : settings.snapshot_interval();
   if (settings.has_start_timeout()) {
     const absl::Duration timeout = DecodeDuration(settings.start_timeout());
     if (timeout <= absl::ZeroDuration()) {
@@ -164,6 +166,10 @@ absl::Status CheckSameRun(const JobDescription& running, const JobDescription& n
   }
   if (newcomer.first_round != running.first_round) {
     return differs("settings.first_round", newcomer.first_round, running.first_round);
+  }
+  if (newcomer.snapshot_interval != running.snapshot_interval) {
+    return differs("settings.snapshot_interval", newcomer.snapshot_interval,
+                   running.snapshot_interval);
   }
   if (newcomer.settings_digest != running.settings_digest) {
     return differs("settings", absl::StrCat("digest ", absl::Hex(newcomer.settings_digest)),

@@ -31,6 +31,8 @@ struct JobDescription {
   uint32_t expected_workers = 0;
   uint32_t roster_limit = 0;
   uint64_t first_round = 0;
+  // Results of a chunk between two snapshots of its residual.
+  uint32_t snapshot_interval = 0;
   // Unset: the run starts with all expected workers or not at all.
   absl::optional<absl::Duration> start_timeout;
 

@@ -206,8 +206,12 @@ std::vector<Difference> Differences() {
        "settings.start_timeout", "1m", "unset"},
       {"FirstRound", [](v1::Hello& hello) { hello.mutable_settings()->set_first_round(100); },
        "settings.first_round", "100", "0"},
+      {"SnapshotInterval",
+       [](v1::Hello& hello) { hello.mutable_settings()->set_snapshot_interval(16); },
+       "settings.snapshot_interval", "16", "32"},
+      // The same value, written out on one side only.
       {"AnyOtherSetting",
-       [](v1::Hello& hello) { hello.mutable_settings()->set_snapshot_interval(16); }, "settings",
+       [](v1::Hello& hello) { hello.mutable_settings()->set_snapshot_interval(32); }, "settings",
        "digest ", "digest "},
       {"InitialState", [](v1::Hello& hello) { hello.set_initial_state_digest(0xdef); },
        "initial_state_digest", "def", "abc"},

@@ -64,7 +64,18 @@ std::string Job::DescribeMissing(const ChunkRound& chunk, absl::Time now) const 
   return absl::StrJoin(parts, "; ");
 }
 
+std::string Job::RecoveryReason(absl::Time now) const {
+  const std::vector<MemberId> missing = recovery_->missing();
+  return absl::StrCat("run ", description_->run, " is read back from its workers after a restart: ",
+                      recovery_->num_recovered(), " of ", chunks_.size(), " chunks in ",
+                      Seconds(now - created_at_), missing.empty() ? "" : "; waiting for ",
+                      absl::StrJoin(missing, ", ", [](std::string* out, const MemberId& member) {
+                        absl::StrAppend(out, "`", member.worker, "`");
+                      }));
+}
+
 std::string Job::WaitReason(absl::Time now) const {
+  if (recovery_.has_value()) return RecoveryReason(now);
   if (!formed_) {
     return absl::StrCat("run ", description_->run, " has not started: ", members_.size(), " of ",
                         description_->expected_workers, " workers are here (",

@@ -80,10 +80,10 @@ class SketchRoundTest : public testing::Test {
   std::shared_ptr<const StoredResult> Close() {
     absl::StatusOr<ChunkRound::Sealing> sealing = round_.Seal(absl::UnixEpoch());
     EXPECT_THAT(sealing, IsOk());
-    if (!sealing->task.has_value()) return sealing->no_change;
+    if (!sealing->task.has_value()) return sealing->no_change->result;
     const absl::StatusOr<ExchangeOutcome> outcome = RunExchange(*sealing->task, AnyBackend());
     EXPECT_THAT(outcome, IsOk());
-    return round_.Publish(*outcome, absl::UnixEpoch());
+    return round_.Publish(*outcome, absl::UnixEpoch()).result;
   }
 
   // Plays the first half: elements 3 and 200 are chosen. Returns its digest.

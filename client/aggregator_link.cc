@@ -21,10 +21,6 @@ absl::Duration SilenceLimit(const v1::Welcome& welcome) {
   return DecodeDuration(welcome.silence_limit());
 }
 
-std::string InstanceName(const v1::Welcome::Instance& instance) {
-  return absl::StrCat(instance.start_us(), "/", absl::Hex(instance.random()));
-}
-
 }  // namespace
 
 std::string AggregatorLink::Place() const {
@@ -57,7 +53,7 @@ absl::Status AggregatorLink::CheckVerdict(const v1::Welcome& welcome) const {
   }
 }
 
-absl::Status AggregatorLink::Welcomed(const v1::Welcome& welcome, bool holds_history) {
+absl::Status AggregatorLink::Welcomed(const v1::Welcome& welcome) {
   if (state_ != State::kGreeting) {
     return absl::DataLossError(
         absl::StrCat(Place(), ": `welcome` must come once, in answer to Hello"));
@@ -73,16 +69,9 @@ absl::Status AggregatorLink::Welcomed(const v1::Welcome& welcome, bool holds_his
                      " and `welcome.silence_limit` = ", absl::FormatDuration(SilenceLimit(welcome)),
                      ", must both be positive"));
   }
-  const bool restarted =
-      instance_.has_value() && (instance_->start_us() != welcome.instance().start_us() ||
-                                instance_->random() != welcome.instance().random());
-  if (restarted && holds_history) {
-    return absl::UnavailableError(
-        absl::StrCat(Place(), " was restarted and has lost the run's history: instance ",
-                     InstanceName(*instance_), " became ", InstanceName(welcome.instance())));
-  }
-  if (instance_.has_value()) ++reconnects_;
-  instance_ = welcome.instance();
+  if (welcomed_before_) ++reconnects_;
+  welcomed_before_ = true;
+  recovering_ = welcome.recovering();
   window_chunks_ = welcome.window_chunks();
   heartbeat_interval_ =
       std::min(heartbeat_interval_, SilenceLimit(welcome) / kHeartbeatsPerSilenceLimit);
@@ -119,7 +108,8 @@ absl::Time AggregatorLink::heartbeat_at() const {
 }
 
 std::string AggregatorLink::Reason(absl::Time now) const {
-  if (up()) return reason_.empty() ? "no word from it" : reason_;
+  if (up() && !reason_.empty()) return reason_;
+  if (up()) return recovering_ ? "it was restarted and recovers" : "no word from it";
   const std::string down_for =
       down_since_ == absl::InfinitePast()
           ? ""

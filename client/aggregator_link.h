@@ -7,7 +7,6 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "absl/types/optional.h"
 #include "client/client_options.h"
 #include "proto/tally/v1/aggregation.pb.h"
 #include "proto/tally/v1/membership.pb.h"
@@ -19,12 +18,15 @@ namespace tally {
 //
 //   kDown --Opened--> kGreeting --Welcomed--> kUp
 //     ^------Lost--------'---------Lost--------'        End, from everywhere: kEnded
+//
+// An aggregator that was restarted has lost the run's history: it is up, but takes contributions
+// only when it has recovered.
 class AggregatorLink {
  public:
   enum class State : uint8_t {
     kDown,      // no stream; one is opened at retry_at()
     kGreeting,  // Hello is sent, Welcome has not come
-    kUp,        // contributions may be sent
+    kUp,        // Welcome has come
     kEnded,     // no stream, and no other will be opened
   };
 
@@ -33,6 +35,8 @@ class AggregatorLink {
 
   State state() const { return state_; }
   bool up() const { return state_ == State::kUp; }
+  // Contributions may be sent.
+  bool takes_contributions() const { return up() && !recovering_; }
   // "aggregator `agg-1` (10.0.0.7:7000)".
   std::string Place() const;
   const std::string& name() const { return address_.name; }
@@ -41,11 +45,11 @@ class AggregatorLink {
   uint64_t reconnects() const { return reconnects_; }
 
   void Opened(absl::Time now);
-  // `holds_history`: the worker holds entries that this aggregator has made.
-  // Returns DATA_LOSS if the message breaks its rules; UNAVAILABLE if the aggregator is another
-  // process than the one that made the worker's history; FAILED_PRECONDITION if the worker is not a
+  // Returns DATA_LOSS if the message breaks its rules; FAILED_PRECONDITION if the worker is not a
   // member, with the reason. The state is then as before.
-  absl::Status Welcomed(const v1::Welcome& welcome, bool holds_history);
+  absl::Status Welcomed(const v1::Welcome& welcome);
+  // The aggregator has all of the run's history again.
+  void Recovered() { recovering_ = false; }
   // The stream is gone, in the transport's or the aggregator's words. Another one follows after a
   // pause that doubles until a Welcome comes.
   void Lost(const absl::Status& status, absl::Time now);
@@ -77,7 +81,8 @@ class AggregatorLink {
   absl::Time last_sent_ = absl::InfinitePast();
   // Of the last stream's end; OK: none has ended since the last Welcome.
   absl::Status lost_;
-  absl::optional<v1::Welcome::Instance> instance_;
+  bool welcomed_before_ = false;
+  bool recovering_ = false;
   uint32_t window_chunks_ = 1;
   uint64_t reconnects_ = 0;
   std::string reason_;

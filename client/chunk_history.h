@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "client/checked_result.h"
+#include "codecs/checked_result.h"
 #include "codecs/place.h"
 #include "codecs/roster.h"
 #include "proto/tally/v1/exchange.pb.h"

@@ -7,7 +7,6 @@
 
 #include "base/buffer.h"
 #include "base/digest.h"
-#include "client/session_test_support.h"
 #include "codecs/exchange.h"
 #include "codecs/layout.h"
 #include "codecs/place.h"
@@ -15,6 +14,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/util/status_matchers.h"
+#include "tests/util/worker_run.h"
 
 namespace tally {
 namespace {
@@ -36,7 +36,7 @@ class ChunkHistoryTest : public testing::Test {
   }
 
   const ClientOptions options_ = OptionsOf(1, 1);
-  ResultMaker maker_{options_};
+  ResultMaker maker_{*options_.layout, RunOf(options_)};
   RunIdentity identity_;
   ChunkHistory history_{0, &identity_};
 };
@@ -116,7 +116,7 @@ TEST_F(ChunkHistoryTest, RefusesGenesisOfAnotherRun) {
 }
 
 TEST_F(ChunkHistoryTest, RefusesAnEntryBeforeGenesis) {
-  ResultMaker maker(options_);
+  ResultMaker maker(*options_.layout, RunOf(options_));
   maker.Checked(maker.GenesisOf(0));
   EXPECT_THAT(history_.Apply(maker.Checked(maker.NextOf(0, {DenseExchange{}}))),
               StatusIs(absl::StatusCode::kDataLoss, HasSubstr("before the genesis")));
@@ -211,7 +211,7 @@ class SketchHistoryTest : public testing::Test {
   }
 
   const ClientOptions options_ = DealtOptions();
-  ResultMaker maker_{options_};
+  ResultMaker maker_{*options_.layout, RunOf(options_)};
   RunIdentity identity_;
   ChunkHistory history_{0, &identity_};
   uint64_t candidates_digest_ = 0;

@@ -16,10 +16,11 @@
 #include "base/digest.h"
 #include "base/mutex.h"
 #include "base/status_macros.h"
-#include "client/checked_result.h"
 #include "client/outbound_frame.h"
-#include "client/result_reader.h"
 #include "client/session.h"
+#include "codecs/checked_result.h"
+#include "codecs/result_reader.h"
+#include "codecs/snapshot_reader.h"
 
 namespace tally {
 namespace {
@@ -49,8 +50,9 @@ class ClientImpl final : public Client, private Transport::Events {
         backend_(*backend),
         transport_(std::move(transport)),
         session_(options, MemberOf(options, clock_->Now()), clock_->Now()) {
-    for (size_t i = 0; i < options.aggregators.size(); ++i)
-      readers_.emplace_back(&layout_, roster_limit_);
+    for (size_t i = 0; i < options.aggregators.size(); ++i) {
+      readers_.push_back({ResultReader(&layout_, roster_limit_), SnapshotReader(&layout_)});
+    }
     transport_->Start(this);
     timer_ = std::thread([this] { RunTimer(); });
   }
@@ -200,6 +202,7 @@ class ClientImpl final : public Client, private Transport::Events {
 
   void OnMessage(size_t aggregator, v1::ServerMessage message) override {
     const uint64_t num_bytes = message.ByteSizeLong();
+    if (message.has_residual_snapshot()) return TakeSnapshot(aggregator, &message);
     if (!message.has_result()) {
       MutexLock lock(&mutex_);
       statistics_.other_bytes_received += num_bytes;
@@ -218,7 +221,7 @@ class ClientImpl final : public Client, private Transport::Events {
   }
 
   void OnClosed(size_t aggregator, const absl::Status& status) override {
-    readers_[aggregator] = ResultReader(&layout_, roster_limit_);
+    readers_[aggregator] = {ResultReader(&layout_, roster_limit_), SnapshotReader(&layout_)};
     MutexLock lock(&mutex_);
     session_.OnStreamLost(aggregator, status, clock_->Now());
     CarryOut();
@@ -233,6 +236,8 @@ class ClientImpl final : public Client, private Transport::Events {
         return session_.OnNotice(aggregator, message.notice());
       case v1::ServerMessage::kRefusal:
         return session_.OnRefusal(aggregator, message.refusal());
+      case v1::ServerMessage::kNeed:
+        return session_.OnNeed(aggregator, message.need(), clock_->Now());
       default:
         return session_.OnBadMessage(
             aggregator, absl::UnimplementedError(
@@ -241,11 +246,26 @@ class ClientImpl final : public Client, private Transport::Events {
     }
   }
 
+  void TakeSnapshot(size_t aggregator, v1::ServerMessage* message) {
+    const uint64_t num_bytes = message->ByteSizeLong();
+    absl::StatusOr<absl::optional<ReceivedSnapshot>> received = readers_[aggregator].snapshots.Take(
+        std::move(*message->mutable_residual_snapshot()), message->payload());
+    MutexLock lock(&mutex_);
+    statistics_.other_bytes_received += num_bytes;
+    if (!received.ok()) {
+      session_.OnBadMessage(aggregator, received.status());
+    } else if (received->has_value()) {
+      session_.OnSnapshot(aggregator, (*received)->message, std::move((*received)->payload),
+                          clock_->Now());
+    }
+    CarryOut();
+  }
+
   absl::StatusOr<absl::optional<CheckedResult>> ReadResult(size_t aggregator,
                                                            v1::ServerMessage* message) {
-    TALLY_ASSIGN_OR_RETURN(
-        absl::optional<ReceivedResult> received,
-        readers_[aggregator].Take(std::move(*message->mutable_result()), message->payload()));
+    TALLY_ASSIGN_OR_RETURN(absl::optional<ReceivedResult> received,
+                           readers_[aggregator].results.Take(std::move(*message->mutable_result()),
+                                                             message->payload()));
     if (!received.has_value()) return absl::optional<CheckedResult>();
     TALLY_ASSIGN_OR_RETURN(
         CheckedResult checked,
@@ -284,8 +304,6 @@ class ClientImpl final : public Client, private Transport::Events {
   void Perform(const SessionAction& action) ABSL_LOCKS_EXCLUDED(mutex_) {
     if (const auto* open = absl::get_if<OpenStream>(&action)) {
       transport_->Open(open->aggregator);
-    } else if (const auto* close = absl::get_if<CloseSending>(&action)) {
-      transport_->CloseSending(close->aggregator);
     } else if (const auto* send = absl::get_if<SendMessage>(&action)) {
       std::atomic<uint64_t>& bytes_sent =
           send->message.has_contribution() ? contribution_bytes_sent_ : other_bytes_sent_;
@@ -317,8 +335,13 @@ class ClientImpl final : public Client, private Transport::Events {
   const std::string worker_;
   const std::shared_ptr<const Clock> clock_;
   const Backend& backend_;
+  struct Readers {
+    ResultReader results;
+    SnapshotReader snapshots;
+  };
+
   const std::unique_ptr<Transport> transport_;
-  std::vector<ResultReader> readers_;
+  std::vector<Readers> readers_;
   std::atomic<uint64_t> contribution_bytes_sent_ = 0;
   std::atomic<uint64_t> other_bytes_sent_ = 0;
 

@@ -75,6 +75,11 @@ absl::Status ValidateClientOptions(const ClientOptions& options) {
     return OptionError("first_round",
                        absl::StrCat("= ", options.first_round, ", must be at most ", kMaxRound));
   }
+  if (options.snapshot_interval < 1 || options.snapshot_interval > kMaxSnapshotInterval) {
+    return OptionError("snapshot_interval",
+                       absl::StrCat("= ", options.snapshot_interval, ", must be from 1 to ",
+                                    kMaxSnapshotInterval));
+  }
   TALLY_RETURN_IF_ERROR(CheckDuration("start_timeout", options.start_timeout));
   TALLY_RETURN_IF_ERROR(CheckDuration("aggregator_timeout", options.aggregator_timeout));
   return CheckDuration("heartbeat_interval", options.heartbeat_interval);

@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "codecs/layout.h"
+#include "codecs/limits.h"
 
 namespace tally {
 
@@ -41,6 +42,10 @@ struct ClientOptions {
   uint64_t initial_state_digest = 0;
   // Where a run that resumes from saved states goes on. Equal on all workers.
   uint64_t first_round = 0;
+  // Results of a chunk between two snapshots of its aggregator's residual, which a worker keeps for
+  // the case that the aggregator is killed: small is quick to recover and costs traffic, 32 / (n *
+  // interval) bits per parameter, worker and round down. Equal on all workers.
+  uint32_t snapshot_interval = kDefaultSnapshotInterval;
 
   // How long Connect waits for aggregators to come up and for the other workers to arrive.
   absl::Duration start_timeout = absl::Minutes(5);
@@ -55,8 +60,8 @@ struct ClientOptions {
 // name is not 1 to kMaxNameBytes bytes of UTF-8; there is no aggregator or more than
 // kMaxAggregators; two have the same name; an address is empty; `layout` is unset;
 // `expected_workers` is not from 1 to kMaxRoster; `roster_limit` is neither 0 nor from
-// `expected_workers` to kMaxRoster; `first_round` is above kMaxRound; or a duration is not positive
-// or infinite.
+// `expected_workers` to kMaxRoster; `first_round` is above kMaxRound; `snapshot_interval` is not
+// from 1 to kMaxSnapshotInterval; or a duration is not positive or infinite.
 absl::Status ValidateClientOptions(const ClientOptions& options);
 
 }  // namespace tally

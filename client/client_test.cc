@@ -11,13 +11,13 @@
 #include "base/simulated_clock.h"
 #include "base/thread_pool.h"
 #include "client/client_impl.h"
-#include "client/session_test_support.h"
 #include "client/transport.h"
 #include "codecs/message_frame.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/backends.h"
 #include "tests/util/status_matchers.h"
+#include "tests/util/worker_run.h"
 
 namespace tally {
 namespace {
@@ -43,7 +43,9 @@ class FakeTransport final : public Transport {
   };
 
   explicit FakeTransport(const ClientOptions& options)
-      : options_(options), results_(options), open_(options.aggregators.size()) {}
+      : options_(options),
+        results_(*options.layout, RunOf(options)),
+        open_(options.aggregators.size()) {}
 
   void Behave(Behaviour behaviour) {
     MutexLock lock(&mutex_);
@@ -89,11 +91,6 @@ class FakeTransport final : public Transport {
     }
   }
 
-  void CloseSending(size_t aggregator) override {
-    MutexLock lock(&mutex_);
-    if (behaviour_.on_close()) End(aggregator, absl::OkStatus());
-  }
-
   void Shutdown() override {
     {
       MutexLock lock(&mutex_);
@@ -121,7 +118,10 @@ class FakeTransport final : public Transport {
 
   std::vector<v1::ServerMessage> AnswersTo(size_t aggregator, const v1::ClientMessage& message)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (message.has_leave()) leaves_.push_back(message.leave());
+    if (message.has_leave()) {
+      leaves_.push_back(message.leave());
+      if (behaviour_.on_close()) End(aggregator, absl::OkStatus());
+    }
     if (message.has_hello()) return AnswersToHello(aggregator, message.hello());
     if (!message.has_contribution() || !behaviour_.answer) return {};
     const v1::Slice& slice = message.contribution().slice();

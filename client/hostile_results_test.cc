@@ -12,9 +12,8 @@
 #include "absl/strings/str_cat.h"
 #include "base/buffer.h"
 #include "base/digest.h"
-#include "client/checked_result.h"
 #include "client/client_options.h"
-#include "client/session_test_support.h"
+#include "codecs/checked_result.h"
 #include "codecs/dealing.h"
 #include "codecs/exchange.h"
 #include "codecs/layout.h"
@@ -25,6 +24,7 @@
 #include "kernels/backends.h"
 #include "proto/tally/v1/exchange.pb.h"
 #include "tests/util/status_matchers.h"
+#include "tests/util/worker_run.h"
 
 namespace tally {
 namespace {
@@ -73,7 +73,7 @@ absl::Status Check(const Layout& layout, uint32_t chunk, const Exchange& exchang
                    const Buffer& payload) {
   ClientOptions options = OptionsOf(1, 1);
   options.layout = layout;
-  ResultMaker maker(options);
+  ResultMaker maker(*options.layout, RunOf(options));
   maker.Checked(maker.GenesisOf(chunk));
   v1::ResultHeader header = maker.NextOf(chunk, exchange);
   header.set_half(IsSecondHalf(exchange) ? 1 : 0);
@@ -209,7 +209,7 @@ TEST(HostileResultsTest, OfTheWrongHalfAreRefused) {
   for (const Exchange& exchange :
        {Exchange{SketchExchange{.rows = 3, .columns = 32, .num_candidates = 2}},
         Exchange{ValuesExchange{.num_values = 2}}}) {
-    ResultMaker maker(options);
+    ResultMaker maker(*options.layout, RunOf(options));
     maker.Checked(maker.GenesisOf(0));
     v1::ResultHeader header = maker.NextOf(0, exchange);
     const uint32_t wrong = IsSecondHalf(exchange) ? 0 : 1;

@@ -22,8 +22,9 @@ struct OutboundFrame {
   size_t num_bytes() const { return head.size() + piece.size(); }
 };
 
-// The frames of one message. A contribution is cut into slices of kSliceBytes, of which the first
-// carries the message and the others chunk, round, half and slice; other kinds have no payload.
+// The frames of one message. Contributions, replays and snapshots are cut into slices of
+// kSliceBytes, of which the first carries the message and the others chunk, round, half and slice;
+// other kinds have no payload.
 std::vector<OutboundFrame> CutIntoFrames(v1::ClientMessage message, const SharedBuffer& payload);
 
 }  // namespace tally

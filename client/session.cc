@@ -19,6 +19,7 @@ v1::JobSettings SettingsOf(const ClientOptions& options) {
   // Written out, so that workers agree whether they leave it to the default or not.
   settings.set_roster_limit(std::max(options.roster_limit, options.expected_workers));
   settings.set_first_round(options.first_round);
+  settings.set_snapshot_interval(options.snapshot_interval);
   return settings;
 }
 
@@ -72,7 +73,8 @@ Session::Session(ClientOptions options, MemberId member, absl::Time now)
   }
   chunks_.reserve(missing_genesis_);
   for (size_t chunk = 0; chunk < missing_genesis_; ++chunk) {
-    chunks_.push_back({ChunkHistory(static_cast<uint32_t>(chunk), &identity_)});
+    chunks_.push_back({ChunkHistory(static_cast<uint32_t>(chunk), &identity_),
+                       ChunkArchive(options_.snapshot_interval)});
     ++aggregators_[chunk % aggregators_.size()].num_chunks;
   }
 }
@@ -209,11 +211,8 @@ absl::Status Session::Leave(absl::Time now) {
   if (missing_results_ > 0) return MissingResultsError();
   leave_deadline_ = now + std::min(kLeaveTimeout, options_.aggregator_timeout);
   for (size_t a = 0; a < aggregators_.size(); ++a) {
-    AggregatorLink& link = aggregators_[a].link;
-    if (link.up()) SendLeave(a, now);
-    if (link.state() == AggregatorLink::State::kDown) link.End();
+    if (aggregators_[a].link.takes_contributions()) SendLeave(a, now);
   }
-  EndIfLeft();
   return absl::OkStatus();
 }
 
@@ -221,7 +220,6 @@ void Session::SendLeave(size_t aggregator, absl::Time now) {
   v1::ClientMessage message;
   message.mutable_leave()->set_last_round(next_round_ - 1);
   Send(aggregator, std::move(message), nullptr, now);
-  actions_.push_back(CloseSending{aggregator});
 }
 
 void Session::EndIfLeft() {
@@ -235,9 +233,12 @@ void Session::EndIfLeft() {
 void Session::OnWelcome(size_t aggregator, const v1::Welcome& welcome, absl::Time now) {
   if (!failure_.ok()) return;
   AggregatorLink& link = aggregators_[aggregator].link;
-  const absl::Status status = link.Welcomed(welcome, HoldsHistory(aggregator));
+  const absl::Status status = link.Welcomed(welcome);
   if (!status.ok()) return Fail(status);
-  if (leaving()) return SendLeave(aggregator, now);
+  if (leaving()) {
+    if (link.takes_contributions()) SendLeave(aggregator, now);
+    return;
+  }
   for (size_t p = 0; p < aggregators_[aggregator].num_chunks; ++p) {
     Chunk& chunk = ChunkAt(aggregator, p);
     if (chunk.open.has_value()) chunk.open->sent = false;
@@ -268,7 +269,7 @@ void Session::OnBadMessage(size_t aggregator, const absl::Status& why) {
 void Session::OnStreamLost(size_t aggregator, const absl::Status& status, absl::Time now) {
   if (!failure_.ok()) return;
   AggregatorLink& link = aggregators_[aggregator].link;
-  if (leaving()) {
+  if (leaving() && status.ok()) {
     link.End();
     return EndIfLeft();
   }
@@ -293,6 +294,7 @@ void Session::OnResult(size_t aggregator, CheckedResult result, absl::Time now) 
   const absl::StatusOr<ChunkHistory::Applied> applied = chunks_[index].history.Apply(result);
   if (!applied.ok()) return OnBadMessage(aggregator, applied.status());
   if (applied->duplicate) return;
+  Archive(*applied, result);
   if (result.header.has_genesis()) {
     --missing_genesis_;
     if (missing_genesis_ == 0) {
@@ -307,6 +309,27 @@ void Session::OnResult(size_t aggregator, CheckedResult result, absl::Time now) 
     OnBadMessage(aggregator, absl::FailedPreconditionError(absl::StrCat(
                                  "chunk ", index, ": worker `", identity_.member.worker,
                                  "` is not in the roster any more")));
+  }
+}
+
+void Session::Archive(const ChunkHistory::Applied& applied, const CheckedResult& result) {
+  Chunk& chunk = chunks_[result.header.chunk()];
+  ChunkArchive::Entry entry;
+  entry.place = PlaceOf(result.header);
+  entry.chain = result.chain;
+  entry.header = result.header_bytes;
+  entry.roster = chunk.history.roster();
+  entry.result = result.payload;
+  if (applied.counted && chunk.open.has_value() &&
+      absl::holds_alternative<SignExchange>(result.exchange->kind)) {
+    entry.contribution = chunk.open->message;
+    entry.contribution_payload = chunk.open->payload;
+  }
+  chunk.archive.Append(std::move(entry));
+  const v1::Entry& floor = result.advice.snapshot_floor();
+  if (result.advice.has_snapshot_floor()) {
+    chunk.archive.SetFloor({floor.round(), floor.half()}, floor.chain(),
+                           result.advice.floor_is_zero());
   }
 }
 
@@ -354,7 +377,7 @@ void Session::SendWindow(size_t aggregator, absl::Time now) {
   if (state.waiting_since == absl::InfiniteFuture() && Awaited(aggregator)) {
     state.waiting_since = now;
   }
-  if (!state.link.up()) return;
+  if (!state.link.takes_contributions()) return;
   for (size_t p = state.first_missing; p < WindowEnd(aggregator); ++p) {
     absl::optional<OpenContribution>& open = ChunkAt(aggregator, p).open;
     if (!open.has_value() || open->sent) continue;

@@ -13,10 +13,11 @@
 #include "absl/types/optional.h"
 #include "base/buffer.h"
 #include "client/aggregator_link.h"
-#include "client/checked_result.h"
+#include "client/chunk_archive.h"
 #include "client/chunk_history.h"
 #include "client/client_options.h"
 #include "client/session_action.h"
+#include "codecs/checked_result.h"
 #include "codecs/place.h"
 #include "codecs/roster.h"
 #include "proto/tally/v1/aggregation.pb.h"
@@ -34,8 +35,11 @@ namespace tally {
 //        ^------------- stream lost, after a pause -------------'
 //
 // An open contribution is kept until its result is there and is sent again on every new stream, so
-// that nothing is lost with a stream; the aggregator counts it once. Every wait has a deadline: the
-// start start_timeout, a result aggregator_timeout since the aggregator's last progress.
+// that nothing is lost with a stream; the aggregator counts it once. An aggregator that was
+// restarted reads its past from the workers: it says what it needs, the session replays it from
+// its archives, and contributions go out when the aggregator has recovered. Every wait has a
+// deadline: the start start_timeout, a result aggregator_timeout since the aggregator's last
+// progress.
 //
 // After a failure (SessionFailed, which comes once) every call returns the same status and events
 // change nothing. Not thread-safe.
@@ -69,7 +73,9 @@ class Session {
   absl::Status Contribute(uint32_t chunk, v1::Contribution contribution, SharedBuffer payload,
                           absl::Time now);
 
-  // Takes leave after the last result of a round; RunLeft follows when all streams have ended.
+  // Takes leave after the last result of a round. An aggregator ends the stream when nobody needs
+  // this worker's memory any more: all others have that result, or are leaving too. RunLeft follows
+  // when all streams have ended.
   // Returns FAILED_PRECONDITION if the run has not started or results are missing.
   absl::Status Leave(absl::Time now);
 
@@ -78,6 +84,10 @@ class Session {
   void OnResult(size_t aggregator, CheckedResult result, absl::Time now);
   void OnNotice(size_t aggregator, const v1::Notice& notice);
   void OnRefusal(size_t aggregator, const v1::Refusal& refusal);
+  void OnNeed(size_t aggregator, const v1::Need& need, absl::Time now);
+  // A snapshot of the aggregator's residual, complete and with its digest checked.
+  void OnSnapshot(size_t aggregator, const v1::ResidualSnapshot& snapshot, SharedBuffer payload,
+                  absl::Time now);
   // A message that cannot be used, and why.
   void OnBadMessage(size_t aggregator, const absl::Status& why);
   // The last event of a stream; another stream may follow.
@@ -108,6 +118,7 @@ class Session {
   };
   struct Chunk {
     ChunkHistory history;
+    ChunkArchive archive;
     // Halves of the open round for which Contribute was called.
     uint32_t contributed_halves = 0;
     // The contribution that no result has answered.
@@ -138,10 +149,18 @@ class Session {
   void Send(size_t aggregator, v1::ClientMessage message, SharedBuffer payload, absl::Time now);
   void SendWindow(size_t aggregator, absl::Time now);
   void SendLeave(size_t aggregator, absl::Time now);
+  // Answers a need for pieces of a chunk's past.
+  absl::Status Replay(size_t aggregator, const v1::Need& need, absl::Time now);
+  void ReplayEntry(size_t aggregator, uint32_t chunk, v1::Need::Kind kind,
+                   const ChunkArchive::Entry& entry, absl::Time now);
+  void ReplayOpen(size_t aggregator, const OpenContribution& open, absl::Time now);
+  void ReturnSnapshot(size_t aggregator, uint32_t chunk, const ChunkArchive::Snapshot& snapshot,
+                      absl::Time now);
   v1::ClientMessage HelloTo(size_t aggregator) const;
   v1::ClientMessage HeartbeatAt(absl::Time now) const;
   v1::LinkReport Links() const;
 
+  void Archive(const ChunkHistory::Applied& applied, const CheckedResult& result);
   void TakeResult(const ChunkHistory::Applied& applied, CheckedResult result);
   void Deliver(ChunkResult result);
   // The aggregator has made progress, or a round has begun: its waits begin anew.

@@ -27,11 +27,6 @@ struct SendMessage {
   SharedBuffer payload;
 };
 
-// Nothing more will be sent on the aggregator's stream.
-struct CloseSending {
-  size_t aggregator = 0;
-};
-
 // Hand a result of the open round to the caller.
 struct DeliverResult {
   ChunkResult result;
@@ -48,8 +43,8 @@ struct SessionFailed {
   absl::Status status;
 };
 
-using SessionAction = absl::variant<OpenStream, SendMessage, CloseSending, DeliverResult,
-                                    RunStarted, RunLeft, SessionFailed>;
+using SessionAction =
+    absl::variant<OpenStream, SendMessage, DeliverResult, RunStarted, RunLeft, SessionFailed>;
 
 // To be carried out in this order.
 using SessionActions = std::vector<SessionAction>;

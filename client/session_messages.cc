@@ -22,23 +22,25 @@ v1::ClientMessage Session::HelloTo(size_t aggregator) const {
     hello.add_aggregators(address.name);
   }
   hello.set_aggregator_index(static_cast<uint32_t>(aggregator));
-  const Roster* last_roster = nullptr;
+  std::vector<Roster> last_rosters;
   for (size_t p = 0; p < aggregators_[aggregator].num_chunks; ++p) {
     const Chunk& chunk = ChunkAt(aggregator, p);
     if (!chunk.history.begun()) continue;
-    // Chunks mostly share one roster; a large one per chunk would not fit into the message.
-    const Roster& roster = chunk.history.roster();
-    if (last_roster == nullptr || last_roster->epoch() != roster.epoch() ||
-        last_roster->members() != roster.members()) {
-      v1::Hello::EpochRoster& sent = *hello.add_rosters();
-      sent.set_chunk(ChunkIndex(aggregator, p));
-      sent.set_epoch(roster.epoch());
-      for (const MemberId& member : roster.members()) *sent.add_roster() = EncodeMember(member);
-      last_roster = &roster;
+    // Chunks mostly share their rosters; large ones per chunk would not fit into the message.
+    std::vector<Roster> rosters = chunk.archive.Rosters();
+    if (rosters != last_rosters) {
+      for (const Roster& roster : rosters) {
+        v1::Hello::EpochRoster& sent = *hello.add_rosters();
+        sent.set_chunk(ChunkIndex(aggregator, p));
+        sent.set_epoch(roster.epoch());
+        for (const MemberId& member : roster.members()) *sent.add_roster() = EncodeMember(member);
+      }
+      last_rosters = std::move(rosters);
     }
     v1::ChunkProgress& progress = *hello.add_chunks();
     progress.set_chunk(ChunkIndex(aggregator, p));
     *progress.mutable_head() = chunk.history.Head();
+    chunk.archive.Describe(progress);
     if (!chunk.open.has_value()) continue;
     progress.mutable_open()->set_round(chunk.open->message.round());
     progress.mutable_open()->set_half(chunk.open->message.half());

@@ -2,11 +2,11 @@
 
 #include <string>
 
-#include "client/session_driver.h"
-#include "client/session_test_support.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/util/session_driver.h"
 #include "tests/util/status_matchers.h"
+#include "tests/util/worker_run.h"
 
 namespace tally {
 namespace {
@@ -299,22 +299,23 @@ TEST(SessionTest, NothingIsSentBetweenHelloAndWelcome) {
   EXPECT_THAT(driver.Take(), ElementsAre("send chunk 0 to 0"));
 }
 
-TEST(SessionTest, RestartedAggregatorEndsTheSessionOnceThereIsAHistory) {
+TEST(SessionTest, RestartedAggregatorGetsContributionsOnceItHasRecovered) {
   SessionDriver driver(OptionsOf(1, 1));
-  driver.Tick();
-  driver.Welcome(0, 4, /*instance=*/1);
+  driver.Start();
+  ASSERT_THAT(driver.StartRound(), IsOk());
+  ASSERT_THAT(driver.Contribute(0), IsOk());
   driver.Lose(0);
   driver.Advance(absl::Milliseconds(50));
-  driver.Welcome(0, 4, /*instance=*/2);
-  EXPECT_THAT(driver.session().failure(), IsOk());
-  driver.Genesis(0);
-  driver.Lose(0);
-  driver.Advance(absl::Milliseconds(50));
-  driver.Welcome(0, 4, /*instance=*/3);
-  EXPECT_THAT(driver.session().failure(),
-              StatusIs(absl::StatusCode::kUnavailable,
-                       HasSubstr("aggregator `agg-0` (host-0:7000) was restarted and has lost the "
-                                 "run's history")));
+  driver.Take();
+  v1::Welcome welcome = WelcomeFrom("agg-0", 4, /*instance=*/2);
+  welcome.set_recovering(true);
+  driver.session().OnWelcome(0, welcome, driver.now());
+  EXPECT_THAT(driver.Take(), IsEmpty());
+  EXPECT_THAT(driver.session().WaitingFor(driver.now()), HasSubstr("was restarted and recovers"));
+  v1::Need need;
+  need.set_kind(v1::Need::KIND_OPEN_CONTRIBUTION);
+  driver.session().OnNeed(0, need, driver.now());
+  EXPECT_THAT(driver.Take(), ElementsAre("send chunk 0 to 0"));
 }
 
 TEST(SessionTest, WelcomeThatBreaksARuleEndsTheSession) {
@@ -405,7 +406,7 @@ TEST(SessionTest, LeaveTellsEveryAggregatorAndEndsWithTheLastStream) {
   }
   driver.Take();
   ASSERT_THAT(driver.session().Leave(driver.now()), IsOk());
-  EXPECT_THAT(driver.Take(), ElementsAre("leave 0", "close 0", "leave 1", "close 1"));
+  EXPECT_THAT(driver.Take(), ElementsAre("leave 0", "leave 1"));
   EXPECT_EQ(driver.leave().last_round(), 0u);
   driver.Lose(0, absl::OkStatus());
   EXPECT_THAT(driver.Take(), IsEmpty());
@@ -415,7 +416,7 @@ TEST(SessionTest, LeaveTellsEveryAggregatorAndEndsWithTheLastStream) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("has left the run")));
 }
 
-TEST(SessionTest, LeaveWaitsForWelcomeAndGivesUpWhatIsDown) {
+TEST(SessionTest, LeaveSaysSoAgainOnANewStream) {
   SessionDriver driver(OptionsOf(2, 2));
   driver.Start();
   driver.Lose(0);
@@ -425,9 +426,13 @@ TEST(SessionTest, LeaveWaitsForWelcomeAndGivesUpWhatIsDown) {
   ASSERT_THAT(driver.session().Leave(driver.now()), IsOk());
   EXPECT_THAT(driver.Take(), IsEmpty());
   driver.Welcome(0);
-  EXPECT_THAT(driver.Take(), ElementsAre("leave 0", "close 0"));
+  EXPECT_THAT(driver.Take(), ElementsAre("leave 0"));
   driver.Lose(0, absl::OkStatus());
-  EXPECT_THAT(driver.Take(), ElementsAre("left"));
+  driver.Advance(absl::Milliseconds(50));
+  EXPECT_THAT(driver.Take(), ElementsAre("open 1", "hello 1"));
+  driver.Welcome(1);
+  driver.Lose(1, absl::OkStatus());
+  EXPECT_THAT(driver.Take(), ElementsAre("leave 1", "left"));
 }
 
 TEST(SessionTest, ValuesMustWaitForTheFirstHalf) {

@@ -21,7 +21,7 @@ std::string TimeName(absl::Time time) {
 void Session::Tick(absl::Time now) {
   if (!failure_.ok()) return;
   CheckDeadlines(now);
-  if (!failure_.ok() || leaving()) return;
+  if (!failure_.ok()) return;
   for (size_t a = 0; a < aggregators_.size(); ++a) {
     if (now >= aggregators_[a].link.retry_at()) Open(a, now);
     if (now >= aggregators_[a].link.heartbeat_at()) Send(a, HeartbeatAt(now), nullptr, now);
@@ -30,8 +30,7 @@ void Session::Tick(absl::Time now) {
 
 absl::Time Session::NextTick() const {
   if (!failure_.ok()) return absl::InfiniteFuture();
-  if (leaving()) return leave_deadline_;
-  absl::Time next = started_ ? absl::InfiniteFuture() : start_deadline_;
+  absl::Time next = started_ ? leave_deadline_ : start_deadline_;
   for (const Aggregator& aggregator : aggregators_) {
     next = std::min({next, aggregator.link.retry_at(), aggregator.link.heartbeat_at(),
                      aggregator.waiting_since + options_.aggregator_timeout});

@@ -39,9 +39,6 @@ class Transport {
   // tells.
   virtual void Send(size_t aggregator, OutboundFrame frame) = 0;
 
-  // Ends our half of the stream behind all frames that are queued.
-  virtual void CloseSending(size_t aggregator) = 0;
-
   // Cuts all streams without a word and waits until no event is running; none comes afterwards. Not
   // from inside an event. Further calls have no effect.
   virtual void Shutdown() = 0;

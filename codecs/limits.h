@@ -29,6 +29,8 @@ inline constexpr size_t kMaxNameBytes = 255;  // of jobs, workers and aggregator
 inline constexpr uint32_t kMaxRoster = 65'536;
 inline constexpr size_t kMaxAggregators = 1024;
 inline constexpr uint64_t kMaxRound = uint64_t{1} << 53;
+inline constexpr uint32_t kDefaultSnapshotInterval = 32;
+inline constexpr uint32_t kMaxSnapshotInterval = 4096;
 
 // A sketch may have this many cells, however few elements its group has.
 inline constexpr uint64_t kMinSketchCells = 65'536;

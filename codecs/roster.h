@@ -45,6 +45,9 @@ class Roster {
   uint64_t epoch() const { return epoch_; }
   absl::Span<const MemberId> members() const { return *members_; }
   size_t size() const { return members_->size(); }
+  friend bool operator==(const Roster& a, const Roster& b) {
+    return a.epoch_ == b.epoch_ && (a.members_ == b.members_ || *a.members_ == *b.members_);
+  }
   // Position of the worker, if it is a member.
   absl::optional<size_t> IndexOf(absl::string_view worker) const;
 

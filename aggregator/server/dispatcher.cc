@@ -62,14 +62,24 @@ void Dispatcher::Contribution(StreamId stream, StagedContribution contribution) 
   CarryOut(engine_.HandleContribution(stream, std::move(contribution), clock_->Now()));
 }
 
-void Dispatcher::Heartbeat(StreamId stream) {
+void Dispatcher::Replay(StreamId stream, Replayed piece) {
   const MutexLock lock(&mutex_);
-  CarryOut(engine_.HandleHeartbeat(stream, clock_->Now()));
+  CarryOut(engine_.HandleReplay(stream, std::move(piece), clock_->Now()));
 }
 
-void Dispatcher::Leave(StreamId stream) {
+void Dispatcher::SnapshotAck(StreamId stream, const v1::ResidualSnapshotAck& ack) {
   const MutexLock lock(&mutex_);
-  CarryOut(engine_.HandleLeave(stream, clock_->Now()));
+  CarryOut(engine_.HandleSnapshotAck(stream, ack, clock_->Now()));
+}
+
+void Dispatcher::Heartbeat(StreamId stream, const v1::LinkReport& links) {
+  const MutexLock lock(&mutex_);
+  CarryOut(engine_.HandleHeartbeat(stream, links, clock_->Now()));
+}
+
+void Dispatcher::Leave(StreamId stream, const v1::Leave& leave) {
+  const MutexLock lock(&mutex_);
+  CarryOut(engine_.HandleLeave(stream, leave, clock_->Now()));
 }
 
 void Dispatcher::Offence(StreamId stream, const absl::Status& status) {
@@ -130,6 +140,16 @@ void Dispatcher::CarryOut(Actions actions) {
       for (const StreamId stream : send.streams) {
         if (StreamSink* const sink = Find(stream)) sink->Send(frames);
       }
+    }
+    void operator()(const SendSnapshot& send) const {
+      if (StreamSink* const sink = Find(send.stream)) sink->Send(EncodeSnapshot(*send.snapshot));
+    }
+    void operator()(SendNeed& send) const {
+      StreamSink* const sink = Find(send.stream);
+      if (sink == nullptr) return;
+      v1::ServerMessage message;
+      *message.mutable_need() = std::move(send.need);
+      sink->Send({EncodeMessage(message)});
     }
     void operator()(const CloseStream& close) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
       LogWarning(absl::StrCat("closing a stream: ", close.status.ToString()));

@@ -58,8 +58,10 @@ class Dispatcher {
 
   void Hello(StreamId stream, const v1::Hello& hello);
   void Contribution(StreamId stream, StagedContribution contribution);
-  void Heartbeat(StreamId stream);
-  void Leave(StreamId stream);
+  void Replay(StreamId stream, Replayed piece);
+  void SnapshotAck(StreamId stream, const v1::ResidualSnapshotAck& ack);
+  void Heartbeat(StreamId stream, const v1::LinkReport& links);
+  void Leave(StreamId stream, const v1::Leave& leave);
   // The stream broke a rule.
   void Offence(StreamId stream, const absl::Status& status);
   // No more messages come from the stream: it is closed.

@@ -20,8 +20,9 @@ ExchangeStream::ExchangeStream(Dispatcher* dispatcher, grpc::CallbackServerConte
 
 void ExchangeStream::Accept(std::shared_ptr<const JobDescription> description,
                             const MemberId& member) {
-  reader_ =
-      std::make_unique<ContributionReader>(std::move(description), member, &dispatcher_->backend());
+  reader_ = std::make_unique<ContributionReader>(description, member, &dispatcher_->backend());
+  replays_ =
+      std::make_unique<ReplayReader>(std::move(description), member, &dispatcher_->backend());
 }
 
 void ExchangeStream::OnReadDone(bool ok) {
@@ -62,11 +63,17 @@ absl::Status ExchangeStream::HandleMessage() {
   switch (message.kind_case()) {
     case v1::ClientMessage::kContribution:
       return HandleContribution(message);
+    case v1::ClientMessage::kReplay:
+    case v1::ClientMessage::kResidualSnapshot:
+      return HandleReplay(message);
+    case v1::ClientMessage::kResidualSnapshotAck:
+      dispatcher_->SnapshotAck(id_, message.residual_snapshot_ack());
+      return absl::OkStatus();
     case v1::ClientMessage::kHeartbeat:
-      dispatcher_->Heartbeat(id_);
+      dispatcher_->Heartbeat(id_, message.heartbeat().links());
       return absl::OkStatus();
     case v1::ClientMessage::kLeave:
-      dispatcher_->Leave(id_);
+      dispatcher_->Leave(id_, message.leave());
       return absl::OkStatus();
     case v1::ClientMessage::kHello:
       return absl::InvalidArgumentError("`kind` = `hello`, must come once, first");
@@ -90,7 +97,18 @@ absl::Status ExchangeStream::HandleContribution(const v1::ClientMessage& message
     dispatcher_->Contribution(id_, *std::move(contribution));
   } else {
     // A worker on a slow link is busy for long with one contribution, not silent.
-    dispatcher_->Heartbeat(id_);
+    dispatcher_->Heartbeat(id_, {});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ExchangeStream::HandleReplay(v1::ClientMessage& message) {
+  if (replays_ == nullptr) return absl::OkStatus();
+  TALLY_ASSIGN_OR_RETURN(absl::optional<Replayed> piece, replays_->Read(message));
+  if (piece.has_value()) {
+    dispatcher_->Replay(id_, *std::move(piece));
+  } else {
+    dispatcher_->Heartbeat(id_, {});
   }
   return absl::OkStatus();
 }

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/types/optional.h"
 #include "aggregator/contribution_reader.h"
+#include "aggregator/replay_reader.h"
 #include "aggregator/server/dispatcher.h"
 #include "base/mutex.h"
 
@@ -43,6 +44,7 @@ class ExchangeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, gr
   // Returns what is wrong with the message: the sender's fault.
   absl::Status HandleMessage();
   absl::Status HandleContribution(const v1::ClientMessage& message);
+  absl::Status HandleReplay(v1::ClientMessage& message);
   // Starts the next write, or ends the stream if that is all.
   void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -54,6 +56,7 @@ class ExchangeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, gr
   grpc::ByteBuffer incoming_;
   bool greeted_ = false;
   std::unique_ptr<ContributionReader> reader_;
+  std::unique_ptr<ReplayReader> replays_;
 
   Mutex mutex_;
   std::deque<grpc::ByteBuffer> outgoing_ ABSL_GUARDED_BY(mutex_);

@@ -90,15 +90,8 @@ class Stream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
 
   void Send(OutboundFrame frame) {
     MutexLock lock(&mutex_);
-    if (broken_ || closing_) return;
+    if (broken_) return;
     queue_.push_back(std::move(frame));
-    WriteNext();
-  }
-
-  void CloseSending() {
-    MutexLock lock(&mutex_);
-    if (broken_ || closing_) return;
-    closing_ = true;
     WriteNext();
   }
 
@@ -143,16 +136,11 @@ class Stream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
   }
 
   void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (!started_ || broken_ || writing_) return;
-    if (!queue_.empty()) {
-      outgoing_ = BufferOf(std::move(queue_.front()));
-      queue_.pop_front();
-      writing_ = true;
-      StartWrite(&outgoing_);
-    } else if (closing_) {
-      writing_ = true;  // for good
-      StartWritesDone();
-    }
+    if (!started_ || broken_ || writing_ || queue_.empty()) return;
+    outgoing_ = BufferOf(std::move(queue_.front()));
+    queue_.pop_front();
+    writing_ = true;
+    StartWrite(&outgoing_);
   }
 
   const size_t aggregator_;
@@ -165,7 +153,6 @@ class Stream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
   Mutex mutex_;
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
-  bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   // No more writes: the stream has ended or is about to.
   bool broken_ ABSL_GUARDED_BY(mutex_) = false;
   std::deque<OutboundFrame> queue_ ABSL_GUARDED_BY(mutex_);
@@ -201,10 +188,6 @@ class GrpcTransport final : public Transport, private Stream::Owner {
     if (const std::shared_ptr<Stream> stream = StreamTo(aggregator)) {
       stream->Send(std::move(frame));
     }
-  }
-
-  void CloseSending(size_t aggregator) override {
-    if (const std::shared_ptr<Stream> stream = StreamTo(aggregator)) stream->CloseSending();
   }
 
   void Shutdown() override {

@@ -105,11 +105,17 @@ OutboundFrame HelloFrame(const std::string& job) {
   return CutIntoFrames(message, nullptr)[0];
 }
 
+OutboundFrame LeaveFrame() {
+  v1::ClientMessage message;
+  message.mutable_leave();
+  return CutIntoFrames(message, nullptr)[0];
+}
+
 // Answers every message with a Welcome from whoever the Hello's job or the payload's size names;
 // ends with OK when the client has.
 grpc::Status Echo(ServerStream& stream) {
   v1::ClientMessage message;
-  while (stream.Read(&message)) {
+  while (stream.Read(&message) && !message.has_leave()) {
     v1::ServerMessage answer;
     answer.mutable_welcome()->set_aggregator(
         message.has_hello() ? message.hello().job() : absl::StrCat(message.payload().size()));
@@ -119,14 +125,14 @@ grpc::Status Echo(ServerStream& stream) {
   return grpc::Status::OK;
 }
 
-TEST(GrpcTransportTest, MessagesGoBothWaysInOrderUntilBothHaveEnded) {
+TEST(GrpcTransportTest, MessagesGoBothWaysInOrderUntilTheAggregatorEndsTheStream) {
   FakeAggregator aggregator(Echo);
   Recorder recorder;
   const std::unique_ptr<Transport> transport = CreateGrpcTransport({aggregator.address()});
   transport->Start(&recorder);
   transport->Open(0);
   for (int i = 0; i < 20; ++i) transport->Send(0, HelloFrame(absl::StrCat("job-", i)));
-  transport->CloseSending(0);
+  transport->Send(0, LeaveFrame());
   for (int i = 0; i < 20; ++i) {
     EXPECT_EQ(recorder.Next().message.welcome().aggregator(), absl::StrCat("job-", i));
   }
@@ -240,7 +246,6 @@ TEST(GrpcTransportTest, ShutdownCutsStreamsAndSilencesThem) {
   transport->Shutdown();
   transport->Open(0);
   transport->Send(0, HelloFrame("bert"));
-  transport->CloseSending(0);
   transport->Shutdown();
   EXPECT_EQ(recorder.num_waiting(), 0u);
 }

@@ -36,6 +36,12 @@ void EngineDriver::Contribute(StreamId stream, const TestContribution& contribut
   }
 }
 
+void EngineDriver::Leave(StreamId stream, uint64_t last_round) {
+  v1::Leave leave;
+  leave.set_last_round(last_round);
+  CarryOut(engine_.HandleLeave(stream, leave, now_));
+}
+
 void EngineDriver::RunTasks() {
   while (!tasks_.empty()) {
     const ExchangeTask task = std::move(tasks_.front());
@@ -89,6 +95,12 @@ void EngineDriver::CarryOut(Actions actions) {
       for (const StreamId stream : send.streams) {
         driver.inboxes_[stream].results.push_back(send.result);
       }
+    }
+    void operator()(const SendSnapshot& send) const {
+      driver.inboxes_[send.stream].snapshots.push_back(send.snapshot);
+    }
+    void operator()(SendNeed& send) const {
+      driver.inboxes_[send.stream].needs.push_back(std::move(send.need));
     }
     void operator()(CloseStream& close) const {
       absl::optional<absl::Status>& closed = driver.inboxes_[close.stream].closed;

@@ -29,6 +29,8 @@ struct EngineInbox {
   MemberId member;
   std::vector<std::shared_ptr<const StoredResult>> results;
   std::vector<v1::Notice> notices;
+  std::vector<std::shared_ptr<const ResidualSnapshot>> snapshots;
+  std::vector<v1::Need> needs;
   // Set once the stream is closed by the engine.
   absl::optional<absl::Status> closed;
 };
@@ -48,8 +50,10 @@ class EngineDriver {
   StreamId Open(const v1::Hello& hello);
   // Reads the contribution as a server does, every slice of it, and hands it to the engine.
   void Contribute(StreamId stream, const TestContribution& contribution);
-  void Heartbeat(StreamId stream) { CarryOut(engine_.HandleHeartbeat(stream, now_)); }
-  void Leave(StreamId stream) { CarryOut(engine_.HandleLeave(stream, now_)); }
+  void Heartbeat(StreamId stream, const v1::LinkReport& links = {}) {
+    CarryOut(engine_.HandleHeartbeat(stream, links, now_));
+  }
+  void Leave(StreamId stream, uint64_t last_round = 0);
   // The stream's connection breaks.
   void Disconnect(StreamId stream) { CarryOut(engine_.HandleClosed(stream)); }
   void Offend(StreamId stream, absl::Status status) {

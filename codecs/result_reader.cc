@@ -1,4 +1,4 @@
-#include "client/result_reader.h"
+#include "codecs/result_reader.h"
 
 #include <memory>
 #include <utility>

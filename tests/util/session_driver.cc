@@ -1,4 +1,4 @@
-#include "client/session_driver.h"
+#include "tests/util/session_driver.h"
 
 #include <algorithm>
 
@@ -10,9 +10,6 @@ namespace tally {
 std::string SessionDriver::Line(const SessionAction& action) {
   if (const auto* open = absl::get_if<OpenStream>(&action)) {
     return absl::StrCat("open ", open->aggregator);
-  }
-  if (const auto* close = absl::get_if<CloseSending>(&action)) {
-    return absl::StrCat("close ", close->aggregator);
   }
   if (const auto* result = absl::get_if<DeliverResult>(&action)) {
     return absl::StrCat("result ", result->result.chunk,

@@ -1,6 +1,6 @@
 // A session driven by hand.
-#ifndef TALLY_CLIENT_SESSION_DRIVER_H_
-#define TALLY_CLIENT_SESSION_DRIVER_H_
+#ifndef TALLY_TESTS_UTIL_SESSION_DRIVER_H_
+#define TALLY_TESTS_UTIL_SESSION_DRIVER_H_
 
 #include <cstdint>
 #include <string>
@@ -10,9 +10,9 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "client/session.h"
-#include "client/session_test_support.h"
 #include "codecs/exchange.h"
 #include "proto/tally/v1/aggregation.pb.h"
+#include "tests/util/worker_run.h"
 
 namespace tally {
 
@@ -20,14 +20,16 @@ namespace tally {
 class SessionDriver {
  public:
   explicit SessionDriver(const ClientOptions& options)
-      : options_(options), results_(options), session_(options, Self(), now_) {}
+      : options_(options),
+        results_(*options.layout, RunOf(options)),
+        session_(options, Self(), now_) {}
 
   Session& session() { return session_; }
   ResultMaker& results() { return results_; }
   absl::Time now() const { return now_; }
 
   // One line per action since the last call, in order: "open 0", "hello 0", "send chunk 3 to 1",
-  // "abstain chunk 3 to 1", "heartbeat 0", "leave 0", "close 0", "started", "result 3 counted",
+  // "abstain chunk 3 to 1", "heartbeat 0", "leave 0", "started", "result 3 counted",
   // "result 3 missed", "left", "failed".
   std::vector<std::string> Take();
   // Of the last messages of these kinds that Take() has seen.
@@ -71,4 +73,4 @@ class SessionDriver {
 
 }  // namespace tally
 
-#endif  // TALLY_CLIENT_SESSION_DRIVER_H_
+#endif  // TALLY_TESTS_UTIL_SESSION_DRIVER_H_

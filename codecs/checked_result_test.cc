@@ -1,15 +1,15 @@
-#include "client/checked_result.h"
+#include "codecs/checked_result.h"
 
 #include <functional>
 #include <memory>
 #include <string>
 
 #include "base/digest.h"
-#include "client/session_test_support.h"
 #include "codecs/roster.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/backends.h"
+#include "tests/util/result_maker.h"
 #include "tests/util/status_matchers.h"
 
 namespace tally {
@@ -21,7 +21,7 @@ using ::testing::HasSubstr;
 class CheckedResultTest : public testing::Test {
  protected:
   absl::StatusOr<CheckedResult> Check(const v1::Result& result, SharedBuffer payload) const {
-    return CheckResult(result, std::move(payload), *options_.layout, *SupportedBackends().back());
+    return CheckResult(result, std::move(payload), layout_, *SupportedBackends().back());
   }
 
   // The message of a result with this header.
@@ -34,11 +34,11 @@ class CheckedResultTest : public testing::Test {
     return result;
   }
 
-  SharedBuffer Zeros() const { return ZeroPayload(dense_, *options_.layout, 0); }
+  SharedBuffer Zeros() const { return ZeroPayload(dense_, layout_, 0); }
 
-  const ClientOptions options_ = OptionsOf(1, 1);
+  const Layout layout_ = LayoutOfChunks(1);
   const Exchange dense_ = {DenseExchange{}};
-  ResultMaker maker_{options_};
+  ResultMaker maker_{layout_, {}};
 };
 
 TEST_F(CheckedResultTest, AcceptsGenesis) {

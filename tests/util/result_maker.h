@@ -1,14 +1,12 @@
-// A run as this folder's tests see it: a worker's options, and the messages of its aggregators.
-#ifndef TALLY_CLIENT_SESSION_TEST_SUPPORT_H_
-#define TALLY_CLIENT_SESSION_TEST_SUPPORT_H_
+// Results as an aggregator makes them, for tests of whoever reads them.
+#ifndef TALLY_TESTS_UTIL_RESULT_MAKER_H_
+#define TALLY_TESTS_UTIL_RESULT_MAKER_H_
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "base/buffer.h"
-#include "client/checked_result.h"
-#include "client/client_options.h"
+#include "codecs/checked_result.h"
 #include "codecs/exchange.h"
 #include "codecs/layout.h"
 #include "codecs/roster.h"
@@ -16,11 +14,8 @@
 
 namespace tally {
 
-// Chunks of 256 elements, the last one dense.
+// Chunks of 256 elements, the last one dense, with 10.
 Layout LayoutOfChunks(size_t num_chunks);
-
-// Worker "w-1" of job "bert" with aggregators "agg-0", "agg-1"... at "host-0:7000"...
-ClientOptions OptionsOf(size_t num_aggregators, size_t num_chunks);
 
 // Worker "w-1", incarnation 11; and "w-2", incarnation 22.
 MemberId Self();
@@ -29,10 +24,18 @@ MemberId Other();
 // A payload of `exchange` for the chunk: zeros are valid in every codec.
 SharedBuffer ZeroPayload(const Exchange& exchange, const Layout& layout, size_t chunk);
 
-// Makes the results of a run with workers Self() and Other() as its aggregators would.
+// What a run's first entries say.
+struct TestRun {
+  uint64_t run = 7;
+  uint64_t seed = 77;
+  uint64_t initial_state_digest = 777;
+  v1::JobSettings settings;
+};
+
+// Makes the results of a run with workers Self() and Other().
 class ResultMaker {
  public:
-  explicit ResultMaker(const ClientOptions& options);
+  ResultMaker(Layout layout, TestRun run);
 
   // The chunk's genesis; `roster` is sorted.
   v1::ResultHeader GenesisOf(uint32_t chunk, std::vector<MemberId> roster = {Self(), Other()});
@@ -53,14 +56,11 @@ class ResultMaker {
 
   void MoveTo(const v1::ResultHeader& header);
 
-  const ClientOptions options_;
+  Layout layout_;
+  TestRun run_;
   std::vector<Head> heads_;
 };
 
-// What an aggregator answers to Hello.
-v1::Welcome WelcomeFrom(const std::string& aggregator, uint32_t window_chunks = 4,
-                        uint64_t instance = 1);
-
 }  // namespace tally
 
-#endif  // TALLY_CLIENT_SESSION_TEST_SUPPORT_H_
+#endif  // TALLY_TESTS_UTIL_RESULT_MAKER_H_

@@ -1,12 +1,15 @@
 // The log of one chunk: chained headers, the roster they lead to, and the newest results.
-#ifndef TALLY_AGGREGATOR_CHUNK_HISTORY_H_
-#define TALLY_AGGREGATOR_CHUNK_HISTORY_H_
+#ifndef TALLY_AGGREGATOR_CHUNK_LOG_H_
+#define TALLY_AGGREGATOR_CHUNK_LOG_H_
 
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <vector>
 
+#include "absl/types/optional.h"
 #include "base/buffer.h"
+#include "codecs/checked_result.h"
 #include "codecs/place.h"
 #include "codecs/roster.h"
 #include "proto/tally/v1/exchange.pb.h"
@@ -24,12 +27,17 @@ struct StoredResult {
 };
 
 // Append-only. Not thread-safe.
-class ChunkHistory {
+class ChunkLog {
  public:
   // Extends the chain by `header`, whose `prev_chain`, `epoch` and `roster` are filled in here:
-  // `header` brings the events, and in a genesis the roster. Returns the entry.
+  // `header` brings the events, and in a genesis the roster. Returns the entry. If the residual is
+  // zero after it, it is the floor that the advice tells.
   std::shared_ptr<const StoredResult> Append(v1::ResultHeader header, SharedBuffer payload,
-                                             const v1::Advice& advice);
+                                             v1::Advice advice, bool residual_is_zero);
+
+  // Continues a history that was read back: these are its newest entries, ascending, and what
+  // follows is this roster's. Only if nothing is appended yet.
+  void Restore(std::vector<CheckedResult> entries, const Roster& roster);
 
   // Digest up to the newest entry; 0 before the genesis.
   uint64_t chain() const { return chain_; }
@@ -38,6 +46,9 @@ class ChunkHistory {
 
   // The result of that exchange, if it is still kept. Null otherwise.
   std::shared_ptr<const StoredResult> FindResult(const Place& place) const;
+  // The kept results after that entry, ascending; after none: all that are kept.
+  std::vector<std::shared_ptr<const StoredResult>> ResultsAfter(
+      const absl::optional<v1::Entry>& entry) const;
   // Whether the entry of that exchange is ours and has that chain; false also if it is forgotten.
   bool Contains(const Place& place, uint64_t chain) const;
   // The newest entry. Null before the genesis.
@@ -51,6 +62,8 @@ class ChunkHistory {
     uint64_t chain;
   };
 
+  void Keep(std::shared_ptr<const StoredResult> result);
+
   uint64_t chain_ = 0;
   Roster roster_;
   std::deque<std::shared_ptr<const StoredResult>> results_;  // the last kKeptResults
@@ -59,4 +72,4 @@ class ChunkHistory {
 
 }  // namespace tally
 
-#endif  // TALLY_AGGREGATOR_CHUNK_HISTORY_H_
+#endif  // TALLY_AGGREGATOR_CHUNK_LOG_H_

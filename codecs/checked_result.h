@@ -1,8 +1,9 @@
 // A result that agrees with itself, whatever the history says.
-#ifndef TALLY_CLIENT_CHECKED_RESULT_H_
-#define TALLY_CLIENT_CHECKED_RESULT_H_
+#ifndef TALLY_CODECS_CHECKED_RESULT_H_
+#define TALLY_CODECS_CHECKED_RESULT_H_
 
 #include <cstdint>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/types/optional.h"
@@ -16,11 +17,14 @@ namespace tally {
 
 struct CheckedResult {
   v1::ResultHeader header;
-  // The running digest after this entry, taken over the header's bytes as they arrived.
+  // The same as it arrived: what chains are taken over, and what others may ask for.
+  std::string header_bytes;
+  // The running digest after this entry.
   uint64_t chain = 0;
   // Unset in a genesis, and if nobody took part.
   absl::optional<Exchange> exchange;
   SharedBuffer payload;
+  v1::Advice advice;
 };
 
 // Checks everything about a result that needs no knowledge of the run: header against message,
@@ -33,4 +37,4 @@ absl::StatusOr<CheckedResult> CheckResult(const v1::Result& result, SharedBuffer
 
 }  // namespace tally
 
-#endif  // TALLY_CLIENT_CHECKED_RESULT_H_
+#endif  // TALLY_CODECS_CHECKED_RESULT_H_

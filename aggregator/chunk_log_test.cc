@@ -1,4 +1,4 @@
-#include "aggregator/chunk_history.h"
+#include "aggregator/chunk_log.h"
 
 #include <utility>
 
@@ -37,8 +37,8 @@ v1::ResultHeader Parse(const StoredResult& result) {
   return header;
 }
 
-TEST(ChunkHistoryTest, IsEmptyBeforeTheGenesis) {
-  const ChunkHistory history;
+TEST(ChunkLogTest, IsEmptyBeforeTheGenesis) {
+  const ChunkLog history;
   EXPECT_EQ(history.chain(), 0u);
   EXPECT_EQ(history.newest(), nullptr);
   EXPECT_EQ(history.FindResult({0, 0}), nullptr);
@@ -46,34 +46,34 @@ TEST(ChunkHistoryTest, IsEmptyBeforeTheGenesis) {
   EXPECT_THAT(history.roster().members(), SizeIs(0));
 }
 
-TEST(ChunkHistoryTest, ChainIsTheDigestOfTheHeaderBytesAsSent) {
-  ChunkHistory history;
-  const auto genesis = history.Append(GenesisBefore(0), nullptr, {});
+TEST(ChunkLogTest, ChainIsTheDigestOfTheHeaderBytesAsSent) {
+  ChunkLog history;
+  const auto genesis = history.Append(GenesisBefore(0), nullptr, {}, false);
   EXPECT_EQ(genesis->chain, ChainOf(genesis->message.header()));
   EXPECT_EQ(Parse(*genesis).prev_chain(), 0u);
-  const auto first = history.Append(HeaderOf(0), nullptr, {});
+  const auto first = history.Append(HeaderOf(0), nullptr, {}, false);
   EXPECT_EQ(Parse(*first).prev_chain(), genesis->chain);
   EXPECT_EQ(first->chain, ChainOf(first->message.header()));
   EXPECT_EQ(history.chain(), first->chain);
 }
 
-TEST(ChunkHistoryTest, TheGenesisBringsTheRosterAndLaterHeadersItsEpoch) {
-  ChunkHistory history;
-  history.Append(GenesisBefore(5), nullptr, {});
+TEST(ChunkLogTest, TheGenesisBringsTheRosterAndLaterHeadersItsEpoch) {
+  ChunkLog history;
+  history.Append(GenesisBefore(5), nullptr, {}, false);
   EXPECT_THAT(history.roster().members(),
               testing::ElementsAre(MemberId{"w-0", 10}, MemberId{"w-1", 11}));
-  const auto next = history.Append(HeaderOf(5), nullptr, {});
+  const auto next = history.Append(HeaderOf(5), nullptr, {}, false);
   EXPECT_EQ(Parse(*next).epoch(), history.roster().epoch());
   EXPECT_THAT(Parse(*next).roster(), SizeIs(0));
 }
 
-TEST(ChunkHistoryTest, AStoredResultSaysAllButTheSlice) {
-  ChunkHistory history;
-  history.Append(GenesisBefore(0), nullptr, {});
+TEST(ChunkLogTest, AStoredResultSaysAllButTheSlice) {
+  ChunkLog history;
+  history.Append(GenesisBefore(0), nullptr, {}, false);
   v1::Advice advice;
   advice.set_wait_us(17);
   const auto payload = std::make_shared<const Buffer>(8);
-  const auto result = history.Append(HeaderOf(0), payload, advice);
+  const auto result = history.Append(HeaderOf(0), payload, advice, false);
   EXPECT_EQ(result->place, (Place{0, 0}));
   EXPECT_EQ(result->payload, payload);
   EXPECT_EQ(result->message.chunk(), 3u);
@@ -82,11 +82,11 @@ TEST(ChunkHistoryTest, AStoredResultSaysAllButTheSlice) {
   EXPECT_FALSE(result->message.has_slice());
 }
 
-TEST(ChunkHistoryTest, KeepsTheLastResultsOnly) {
-  ChunkHistory history;
-  history.Append(GenesisBefore(0), nullptr, {});
+TEST(ChunkLogTest, KeepsTheLastResultsOnly) {
+  ChunkLog history;
+  history.Append(GenesisBefore(0), nullptr, {}, false);
   for (uint64_t round = 0; round < 5; ++round) {
-    const auto result = history.Append(HeaderOf(round), nullptr, {});
+    const auto result = history.Append(HeaderOf(round), nullptr, {}, false);
     EXPECT_EQ(history.newest(), result);
     EXPECT_EQ(history.FindResult({round, 0}), result);
   }
@@ -95,33 +95,33 @@ TEST(ChunkHistoryTest, KeepsTheLastResultsOnly) {
   EXPECT_EQ(history.FindResult({2, 0}), nullptr);
 }
 
-TEST(ChunkHistoryTest, KnowsItsOwnEntriesByRoundAndChain) {
-  ChunkHistory history;
-  const auto genesis = history.Append(GenesisBefore(0), nullptr, {});
-  const auto first = history.Append(HeaderOf(0), nullptr, {});
+TEST(ChunkLogTest, KnowsItsOwnEntriesByRoundAndChain) {
+  ChunkLog history;
+  const auto genesis = history.Append(GenesisBefore(0), nullptr, {}, false);
+  const auto first = history.Append(HeaderOf(0), nullptr, {}, false);
   EXPECT_TRUE(history.Contains(genesis->place, genesis->chain));
   EXPECT_TRUE(history.Contains({0, 0}, first->chain));
   EXPECT_FALSE(history.Contains({0, 0}, genesis->chain));
   EXPECT_FALSE(history.Contains({1, 0}, first->chain));
 }
 
-TEST(ChunkHistoryTest, ForgetsHeadersPastTheLimit) {
-  ChunkHistory history;
-  const auto genesis = history.Append(GenesisBefore(0), nullptr, {});
+TEST(ChunkLogTest, ForgetsHeadersPastTheLimit) {
+  ChunkLog history;
+  const auto genesis = history.Append(GenesisBefore(0), nullptr, {}, false);
   for (uint64_t round = 0; round + 1 < kKeptHeaders; ++round) {
-    history.Append(HeaderOf(round), nullptr, {});
+    history.Append(HeaderOf(round), nullptr, {}, false);
   }
   EXPECT_TRUE(history.Contains(genesis->place, genesis->chain));
-  history.Append(HeaderOf(kKeptHeaders - 1), nullptr, {});
+  history.Append(HeaderOf(kKeptHeaders - 1), nullptr, {}, false);
   EXPECT_FALSE(history.Contains(genesis->place, genesis->chain));
 }
 
-TEST(ChunkHistoryDeathTest, AHeaderThatContradictsTheRosterIsOurBug) {
-  ChunkHistory history;
-  history.Append(GenesisBefore(0), nullptr, {});
+TEST(ChunkLogDeathTest, AHeaderThatContradictsTheRosterIsOurBug) {
+  ChunkLog history;
+  history.Append(GenesisBefore(0), nullptr, {}, false);
   v1::ResultHeader header = HeaderOf(0);
   *header.add_evicted() = EncodeMember({"w-9", 1});
-  EXPECT_DEATH(history.Append(std::move(header), nullptr, {}), "evicted");
+  EXPECT_DEATH(history.Append(std::move(header), nullptr, {}, false), "evicted");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "client/checked_result.h"
+#include "codecs/checked_result.h"
 
 #include <bit>
 #include <string>
@@ -103,7 +103,9 @@ absl::StatusOr<CheckedResult> CheckResult(const v1::Result& result, SharedBuffer
     if (!valid.ok()) return Contradiction(result, valid.message());
     checked.exchange = *std::move(exchange);
   }
-  checked.chain = ChainOf(result.header());
+  checked.header_bytes = result.header();
+  checked.chain = ChainOf(checked.header_bytes);
+  checked.advice = result.advice();
   checked.payload = std::move(payload);
   return checked;
 }

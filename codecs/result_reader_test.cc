@@ -1,10 +1,10 @@
-#include "client/result_reader.h"
+#include "codecs/result_reader.h"
 
 #include <string>
 
-#include "client/session_test_support.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/util/result_maker.h"
 #include "tests/util/status_matchers.h"
 
 namespace tally {

@@ -1,6 +1,6 @@
 // Results as they come off a stream: slices of payloads, put together.
-#ifndef TALLY_CLIENT_RESULT_READER_H_
-#define TALLY_CLIENT_RESULT_READER_H_
+#ifndef TALLY_CODECS_RESULT_READER_H_
+#define TALLY_CODECS_RESULT_READER_H_
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -42,4 +42,4 @@ class ResultReader {
 
 }  // namespace tally
 
-#endif  // TALLY_CLIENT_RESULT_READER_H_
+#endif  // TALLY_CODECS_RESULT_READER_H_

@@ -1,0 +1,390 @@
+#include "aggregator/chunk_recovery.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/types/variant.h"
+#include "base/check.h"
+#include "codecs/exchange.h"
+
+namespace tally {
+namespace {
+
+v1::Need NeedOf(v1::Need::Kind kind, uint32_t chunk, uint64_t first_round, uint64_t last_round) {
+  v1::Need need;
+  need.set_kind(kind);
+  need.set_chunk(chunk);
+  need.mutable_rounds()->set_first(first_round);
+  need.mutable_rounds()->set_last(last_round);
+  return need;
+}
+
+// Rounds are compared modulo 2^64: a genesis stands at the first round minus one.
+bool Covers(bool is_set, const v1::RoundRange& range, uint64_t round) {
+  return is_set && round - range.first() <= range.last() - range.first();
+}
+
+bool LeavesResidual(const v1::ResultHeader& header) { return header.exchange().has_sign(); }
+
+}  // namespace
+
+void ChunkRecovery::SetClaim(const MemberId& member, ChunkClaim claim) {
+  Reset();
+  claims_[member.worker] = {member, std::move(claim)};
+  FindNewest();
+}
+
+void ChunkRecovery::Withdraw(const MemberId& member) {
+  const auto found = claims_.find(member.worker);
+  if (found == claims_.end() || found->second.first != member) return;
+  Reset();
+  claims_.erase(found);
+  FindNewest();
+}
+
+void ChunkRecovery::Reset() {
+  phase_ = Phase::kGathering;
+  results_.clear();
+  results_complete_ = false;
+  snapshot_key_.reset();
+  headers_.clear();
+  headers_complete_ = false;
+  residual_ = nullptr;
+  snapshot_complete_ = false;
+  rebased_ = false;
+  known_norm_ = 0;
+  fold_position_ = 0;
+  asked_ = false;
+  fold_participants_.clear();
+  fold_contributions_.clear();
+  if (computing_) ++stale_outcomes_;
+  computing_ = false;
+}
+
+void ChunkRecovery::FindNewest() {
+  newest_ = nullptr;
+  roster_.reset();
+  for (const auto& [worker, entry] : claims_) {
+    const ChunkClaim& claim = entry.second;
+    if (!claim.head.has_value()) continue;
+    if (newest_ != nullptr && IndexOf(*claim.head) <= IndexOf(*newest_)) continue;
+    newest_ = &*claim.head;
+    roster_ = claim.rosters.at(newest_->epoch());
+  }
+}
+
+std::vector<MemberId> ChunkRecovery::missing() const {
+  std::vector<MemberId> missing;
+  if (!roster_.has_value()) return missing;
+  for (const MemberId& member : roster_->members()) {
+    const auto found = claims_.find(member.worker);
+    if (found == claims_.end() || found->second.first != member) missing.push_back(member);
+  }
+  return missing;
+}
+
+absl::optional<v1::Entry> ChunkRecovery::HeadOf(const MemberId& member) const {
+  const auto found = claims_.find(member.worker);
+  if (found == claims_.end() || found->second.first != member) return absl::nullopt;
+  return found->second.second.head;
+}
+
+ChunkRecovery::Work ChunkRecovery::Proceed(bool may_fold) {
+  Work work;
+  if (phase_ == Phase::kGathering && newest_ != nullptr && missing().empty()) StartReading(work);
+  if (phase_ == Phase::kReading && results_complete_ && headers_complete_ && snapshot_complete_) {
+    StartFolding();
+  }
+  if (phase_ == Phase::kFolding && may_fold && !computing_) Fold(work);
+  return work;
+}
+
+void ChunkRecovery::StartReading(Work& work) {
+  phase_ = Phase::kReading;
+  uint64_t lowest = IndexOf(*newest_);
+  uint64_t lowest_round = newest_->round();
+  const MemberId* holder = nullptr;
+  for (const MemberId& member : roster_->members()) {
+    const ChunkClaim& claim = claims_.at(member.worker).second;
+    const uint64_t index = claim.head.has_value() ? IndexOf(*claim.head) : 0;
+    if (index < lowest) {
+      lowest = index;
+      lowest_round = claim.head.has_value() ? claim.head->round() : description_->first_round - 1;
+    }
+    if (holder == nullptr && claim.head.has_value() && index == IndexOf(*newest_)) {
+      holder = &member;
+    }
+  }
+  // The newest head is a member's: a worker outside of its own head's roster is none.
+  TALLY_CHECK(holder != nullptr, "somebody in the roster holds the newest entry");
+  work.asks.push_back(
+      {*holder, NeedOf(v1::Need::KIND_RESULT, chunk_, lowest_round, newest_->round())});
+  ChooseSnapshot(work);
+}
+
+void ChunkRecovery::ChooseSnapshot(Work& work) {
+  const MemberId* custodian = nullptr;
+  for (const auto& [worker, entry] : claims_) {
+    for (const v1::SnapshotKey& key : entry.second.progress.snapshots()) {
+      const uint64_t index = IndexOf(Place{key.round(), key.half()});
+      if (index > IndexOf(*newest_)) continue;
+      const uint64_t best = snapshot_key_.has_value()
+                                ? IndexOf(Place{snapshot_key_->round(), snapshot_key_->half()})
+                                : 0;
+      if (snapshot_key_.has_value() && (index < best || (index == best && !key.is_zero()))) {
+        continue;
+      }
+      snapshot_key_ = key;
+      custodian = &entry.first;
+    }
+  }
+  const MemberId* holder = nullptr;
+  if (snapshot_key_.has_value()) {
+    for (const auto& [worker, entry] : claims_) {
+      const ChunkClaim& claim = entry.second;
+      if (claim.head.has_value() && claim.head->chain() == newest_->chain() &&
+          Covers(claim.progress.has_headers(), claim.progress.headers(), snapshot_key_->round())) {
+        holder = &entry.first;
+        break;
+      }
+    }
+  }
+  if (holder == nullptr) return Rebase();
+  work.asks.push_back(
+      {*holder, NeedOf(v1::Need::KIND_HEADER, chunk_, snapshot_key_->round(), newest_->round())});
+  snapshot_complete_ = snapshot_key_->is_zero();
+  if (!snapshot_complete_) {
+    work.asks.push_back({*custodian, NeedOf(v1::Need::KIND_SNAPSHOT, chunk_, snapshot_key_->round(),
+                                            snapshot_key_->round())});
+  }
+}
+
+absl::Status ChunkRecovery::Take(const MemberId& member, Replayed piece) {
+  struct Taker {
+    ChunkRecovery* self;
+    const MemberId& member;
+    absl::Status operator()(CheckedResult& result) const {
+      return self->TakeResult(std::move(result));
+    }
+    absl::Status operator()(ReplayedHeader& header) const {
+      return self->TakeHeader(std::move(header));
+    }
+    absl::Status operator()(ReplayedContribution& contribution) const {
+      return self->TakeContribution(member, std::move(contribution));
+    }
+    absl::Status operator()(ResidualSnapshot& snapshot) const {
+      return self->TakeSnapshot(std::move(snapshot));
+    }
+  };
+  // What was asked for before a member went away may still come.
+  if (phase_ != Phase::kReading && phase_ != Phase::kFolding) return absl::OkStatus();
+  return absl::visit(Taker{this, member}, piece);
+}
+
+absl::Status ChunkRecovery::TakeResult(CheckedResult result) {
+  if (results_complete_) return absl::OkStatus();
+  if (!results_.empty() && result.header.prev_chain() != results_.back().chain) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("chunk ", chunk_, ", ", PlaceName(PlaceOf(result.header)),
+                     ": `replay.result` must follow the one before"));
+  }
+  const Place place = PlaceOf(result.header);
+  if (IndexOf(place) == IndexOf(*newest_)) {
+    if (result.chain != newest_->chain()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "chunk ", chunk_, ", ", PlaceName(place), ": `replay.result` has chain ",
+          absl::Hex(result.chain), ", must have ", absl::Hex(newest_->chain()), " as claimed"));
+    }
+    results_complete_ = true;
+  }
+  results_.push_back(std::move(result));
+  return absl::OkStatus();
+}
+
+absl::Status ChunkRecovery::TakeHeader(ReplayedHeader header) {
+  if (headers_complete_ || !snapshot_key_.has_value()) return absl::OkStatus();
+  const Place place = PlaceOf(header.header);
+  const bool is_first = headers_.empty();
+  // Halves of the snapshot's round that come before it.
+  if (is_first && place != Place{snapshot_key_->round(), snapshot_key_->half()}) {
+    return absl::OkStatus();
+  }
+  const uint64_t expected = is_first ? snapshot_key_->chain() : headers_.back().chain;
+  if ((is_first ? header.chain : header.header.prev_chain()) != expected) {
+    Rebase();
+    return absl::OkStatus();
+  }
+  if (header.header.residual_norm() > 0) known_norm_ = header.header.residual_norm();
+  headers_complete_ = header.chain == newest_->chain();
+  headers_.push_back(std::move(header));
+  return absl::OkStatus();
+}
+
+absl::Status ChunkRecovery::TakeSnapshot(ResidualSnapshot snapshot) {
+  if (snapshot_complete_ || !snapshot_key_.has_value() ||
+      snapshot.chain != snapshot_key_->chain()) {
+    return absl::OkStatus();
+  }
+  const size_t num_elements = description_->layout.chunks()[chunk_].num_elements;
+  residual_ = std::make_shared<std::vector<float>>(num_elements);
+  std::memcpy(residual_->data(), snapshot.payload->data(), snapshot.payload->size());
+  snapshot_complete_ = true;
+  return absl::OkStatus();
+}
+
+void ChunkRecovery::StartFolding() {
+  phase_ = Phase::kFolding;
+  fold_position_ = 1;
+  if (rebased_) return;
+  // Of the entry that the snapshot follows.
+  const uint64_t epoch = headers_.front().header.epoch();
+  for (const auto& [worker, entry] : claims_) {
+    const auto found = entry.second.rosters.find(epoch);
+    if (found == entry.second.rosters.end()) continue;
+    fold_roster_ = found->second;
+    return;
+  }
+  Rebase();
+}
+
+void ChunkRecovery::Fold(Work& work) {
+  while (!rebased_ && fold_position_ < headers_.size()) {
+    const v1::ResultHeader& header = headers_[fold_position_].header;
+    if (!LeavesResidual(header)) {
+      absl::StatusOr<Roster> next = fold_roster_.After(header);
+      if (!next.ok()) {
+        Rebase();
+        break;
+      }
+      fold_roster_ = *std::move(next);
+      ++fold_position_;
+      continue;
+    }
+    if (!asked_) {
+      AskContributions(header, work);
+      if (!rebased_) return;
+      continue;
+    }
+    for (const auto& contribution : fold_contributions_) {
+      if (!contribution.has_value()) return;
+    }
+    work.task = FoldTask(header);
+    if (work.task.has_value()) {
+      computing_ = true;
+      return;
+    }
+    Rebase();
+  }
+  phase_ = Phase::kDone;
+}
+
+void ChunkRecovery::AskContributions(const v1::ResultHeader& header, Work& work) {
+  absl::StatusOr<std::vector<MemberId>> participants =
+      fold_roster_.Participants(header.participants());
+  if (!participants.ok()) return Rebase();
+  std::vector<Ask> asks;
+  for (const MemberId& member : *participants) {
+    const auto found = claims_.find(member.worker);
+    if (found == claims_.end() || found->second.first != member) return Rebase();
+    const v1::ChunkProgress& progress = found->second.second.progress;
+    const bool holds_open = progress.has_open() && progress.open().round() == header.round() &&
+                            progress.open().half() == header.half();
+    if (!holds_open &&
+        !Covers(progress.has_contributions(), progress.contributions(), header.round())) {
+      return Rebase();
+    }
+    asks.push_back(
+        {member, NeedOf(v1::Need::KIND_CONTRIBUTION, chunk_, header.round(), header.round())});
+  }
+  asked_ = true;
+  fold_participants_ = *std::move(participants);
+  fold_contributions_.assign(fold_participants_.size(), absl::nullopt);
+  work.asks.insert(work.asks.end(), asks.begin(), asks.end());
+}
+
+absl::Status ChunkRecovery::TakeContribution(const MemberId& member,
+                                             ReplayedContribution contribution) {
+  if (phase_ != Phase::kFolding || !asked_ || computing_) return absl::OkStatus();
+  const ReplayedHeader& entry = headers_[fold_position_];
+  const bool is_asked_for = contribution.chain == 0
+                                ? contribution.contribution.place == PlaceOf(entry.header)
+                                : contribution.chain == entry.chain;
+  if (!is_asked_for) return absl::OkStatus();
+  for (size_t i = 0; i < fold_participants_.size(); ++i) {
+    if (fold_participants_[i] == member) {
+      fold_contributions_[i] = std::move(contribution.contribution);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::optional<ExchangeTask> ChunkRecovery::FoldTask(const v1::ResultHeader& header) {
+  absl::StatusOr<Exchange> exchange =
+      DecodeExchange(header.exchange(), description_->layout, chunk_);
+  if (!exchange.ok()) return absl::nullopt;
+  ExchangeTask task{.job_serial = job_serial_,
+                    .chunk = chunk_,
+                    .place = PlaceOf(header),
+                    .description = description_,
+                    .exchange = *std::move(exchange)};
+  for (absl::optional<StagedContribution>& contribution : fold_contributions_) {
+    if (contribution->abstain || contribution->exchange != task.exchange) return absl::nullopt;
+    task.payloads.push_back(std::move(contribution->payload));
+  }
+  task.divisor = static_cast<uint32_t>(
+      task.exchange.divisor == Divisor::kRoster ? fold_roster_.size() : task.payloads.size());
+  if (residual_ == nullptr || header.residual_rebased()) {
+    residual_ = std::make_shared<std::vector<float>>(
+        description_->layout.chunks()[chunk_].num_elements, 0.0f);
+  }
+  task.residual = residual_;
+  return task;
+}
+
+void ChunkRecovery::TakeOutcome(const ExchangeOutcome& outcome) {
+  if (stale_outcomes_ > 0) {
+    --stale_outcomes_;
+    return;
+  }
+  if (!computing_) return;
+  computing_ = false;
+  asked_ = false;
+  const v1::ResultHeader& header = headers_[fold_position_].header;
+  absl::StatusOr<Roster> next = fold_roster_.After(header);
+  if (outcome.payload_digest != header.payload_digest() || !next.ok()) return Rebase();
+  fold_roster_ = *std::move(next);
+  ++fold_position_;
+}
+
+void ChunkRecovery::Rebase() {
+  rebased_ = true;
+  residual_ = nullptr;
+  headers_complete_ = true;
+  snapshot_complete_ = true;
+}
+
+ChunkRecovery::Recovered ChunkRecovery::TakeRecovered() {
+  TALLY_CHECK(phase_ == Phase::kDone, "the chunk is recovered");
+  Recovered recovered;
+  recovered.results = std::move(results_);
+  recovered.roster = *roster_;
+  recovered.rebased = rebased_;
+  recovered.lost_norm = known_norm_;
+  recovered.floor = {.place = PlaceOf(recovered.results.back().header),
+                     .chain = recovered.results.back().chain,
+                     .epoch = roster_->epoch(),
+                     .is_zero = true};
+  if (residual_ != nullptr) {
+    const ReplayedHeader& floor = headers_.front();
+    recovered.floor = {.place = PlaceOf(floor.header),
+                       .chain = floor.chain,
+                       .epoch = floor.header.epoch(),
+                       .is_zero = snapshot_key_->is_zero()};
+  }
+  recovered.residual = std::move(residual_);
+  return recovered;
+}
+
+}  // namespace tally

@@ -1,0 +1,165 @@
+// How one chunk's history is read back from the workers.
+#ifndef TALLY_AGGREGATOR_CHUNK_RECOVERY_H_
+#define TALLY_AGGREGATOR_CHUNK_RECOVERY_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/optional.h"
+#include "aggregator/exchange_task.h"
+#include "aggregator/job_description.h"
+#include "aggregator/replay_reader.h"
+#include "aggregator/residual_custody.h"
+#include "codecs/place.h"
+#include "codecs/roster.h"
+#include "proto/tally/v1/membership.pb.h"
+
+namespace tally {
+
+// What a worker's Hello says that it holds of a chunk.
+struct ChunkClaim {
+  absl::optional<v1::Entry> head;
+  v1::ChunkProgress progress;
+  // Rosters that follow entries it holds, by epoch; the head's is among them.
+  std::map<uint64_t, Roster> rosters;
+};
+
+// A chunk after a crash of its aggregator, as a pure state machine:
+//
+//   GATHERING --everybody in the roster of the newest head is here--> READING --> FOLDING --> DONE
+//       ^------------------------- a member goes away ------------------'------------'
+//
+// READING fetches the results that members lack and, where there is a residual, the newest snapshot
+// and the headers after it. FOLDING replays, entry by entry, the contributions that these headers
+// count, and compares every payload with its header. If a piece is missing or differs, the residual
+// is rebased: it becomes zero, and the next header will say so.
+//
+// Not thread-safe.
+class ChunkRecovery {
+ public:
+  enum class Phase : uint8_t { kGathering, kReading, kFolding, kDone };
+
+  struct Ask {
+    MemberId member;
+    v1::Need need;
+  };
+  struct Work {
+    std::vector<Ask> asks;
+    // Its outcome goes to TakeOutcome.
+    absl::optional<ExchangeTask> task;
+  };
+  struct Recovered {
+    // The newest entries that somebody lacks, ascending; the last one is the head.
+    std::vector<CheckedResult> results;
+    // Who takes part in the next exchange.
+    Roster roster;
+    // [num_elements]; null: zero, and never used.
+    std::shared_ptr<std::vector<float>> residual;
+    // It was lost.
+    bool rebased = false;
+    // Its last known norm, then.
+    double lost_norm = 0;
+    ResidualFloor floor;
+  };
+
+  ChunkRecovery(uint64_t job_serial, uint32_t chunk,
+                std::shared_ptr<const JobDescription> description)
+      : job_serial_(job_serial), chunk_(chunk), description_(std::move(description)) {}
+
+  // The member is here, and this is what it holds. Replaces what it held before.
+  void SetClaim(const MemberId& member, ChunkClaim claim);
+  // The member is gone; what it has been asked for will not come.
+  void Withdraw(const MemberId& member);
+
+  // Takes what a member was asked for.
+  // Returns FAILED_PRECONDITION if it was not asked for this, or the piece is of another history.
+  absl::Status Take(const MemberId& member, Replayed piece);
+  // Takes the outcome of the task that was given out last.
+  void TakeOutcome(const ExchangeOutcome& outcome);
+
+  // What is to be done next; `may_fold` is false while other chunks' contributions fill the memory.
+  Work Proceed(bool may_fold);
+
+  uint32_t chunk() const { return chunk_; }
+  Phase phase() const { return phase_; }
+  // A task is out, if only one whose outcome nobody needs any more.
+  bool awaits_outcome() const { return computing_ || stale_outcomes_ > 0; }
+  // Members of the newest head's roster that are not here. Empty also if nobody holds anything.
+  std::vector<MemberId> missing() const;
+  // Somebody holds an entry of this chunk.
+  bool has_history() const { return newest_ != nullptr; }
+  const absl::optional<Roster>& roster() const { return roster_; }
+  // Where the member stood when it came; unset: it held nothing.
+  absl::optional<v1::Entry> HeadOf(const MemberId& member) const;
+  // Only once kDone.
+  Recovered TakeRecovered();
+
+ private:
+  // Grows along the history: 0 is the genesis.
+  uint64_t IndexOf(const Place& place) const {
+    return 2 * (place.round - description_->first_round + 1) + place.half;
+  }
+  uint64_t IndexOf(const v1::Entry& entry) const {
+    return IndexOf(Place{entry.round(), entry.half()});
+  }
+  void Reset();
+  void FindNewest();
+  void StartReading(Work& work);
+  // The newest snapshot that somebody here holds, or the newest entry after which it is zero.
+  void ChooseSnapshot(Work& work);
+  void StartFolding();
+  // Goes on until contributions or an outcome must be waited for.
+  void Fold(Work& work);
+  // Asks for what the entry at fold_position_ counts.
+  void AskContributions(const v1::ResultHeader& header, Work& work);
+  // Of that entry; unset if the contributions are not of its exchange.
+  absl::optional<ExchangeTask> FoldTask(const v1::ResultHeader& header);
+  void Rebase();
+  absl::Status TakeResult(CheckedResult result);
+  absl::Status TakeHeader(ReplayedHeader header);
+  absl::Status TakeContribution(const MemberId& member, ReplayedContribution contribution);
+  absl::Status TakeSnapshot(ResidualSnapshot snapshot);
+
+  const uint64_t job_serial_;
+  const uint32_t chunk_;
+  const std::shared_ptr<const JobDescription> description_;
+
+  Phase phase_ = Phase::kGathering;
+  std::map<std::string, std::pair<MemberId, ChunkClaim>> claims_;  // by worker
+  // Of the claim with the newest head.
+  const v1::Entry* newest_ = nullptr;
+  absl::optional<Roster> roster_;
+
+  // READING.
+  std::vector<CheckedResult> results_;
+  bool results_complete_ = false;
+  absl::optional<v1::SnapshotKey> snapshot_key_;
+  // From the snapshot's entry on.
+  std::vector<ReplayedHeader> headers_;
+  bool headers_complete_ = false;
+  std::shared_ptr<std::vector<float>> residual_;
+  bool snapshot_complete_ = false;
+  bool rebased_ = false;
+  double known_norm_ = 0;
+
+  // FOLDING.
+  size_t fold_position_ = 0;
+  Roster fold_roster_;
+  bool asked_ = false;
+  // [participants] of the entry at fold_position_, in roster order.
+  std::vector<MemberId> fold_participants_;
+  std::vector<absl::optional<StagedContribution>> fold_contributions_;
+  bool computing_ = false;
+  // Outcomes of tasks given out before the last Reset.
+  int stale_outcomes_ = 0;
+};
+
+}  // namespace tally
+
+#endif  // TALLY_AGGREGATOR_CHUNK_RECOVERY_H_

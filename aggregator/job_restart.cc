@@ -1,0 +1,104 @@
+// How a job goes through a recovery.
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "aggregator/job.h"
+
+namespace tally {
+
+bool HoldsHistory(const v1::Hello& hello) {
+  return std::any_of(hello.chunks().begin(), hello.chunks().end(),
+                     [](const v1::ChunkProgress& progress) { return progress.has_head(); });
+}
+
+void Job::BeginRecovery() {
+  recovery_.emplace(serial_, description_, window_chunks_);
+  for (const auto& [worker, state] : members_) {
+    // It cannot fail: the Hello says nothing.
+    recovery_->Enter({worker, state.incarnation}, v1::Hello()).IgnoreError();
+  }
+}
+
+absl::Status Job::HandleReplay(const MemberId& member, Replayed piece, absl::Time now,
+                               Actions& actions) {
+  Hear(member, 0, now);
+  if (!recovery_.has_value()) return absl::OkStatus();
+  absl::Status status = recovery_->Take(member, std::move(piece));
+  if (status.ok()) Recover(now, actions);
+  return status;
+}
+
+void Job::Recover(absl::Time now, Actions& actions) {
+  JobRecovery::Work work = recovery_->Proceed();
+  for (ChunkRecovery::Ask& ask : work.asks) {
+    const absl::optional<StreamId> stream = StreamOf(ask.member);
+    if (stream.has_value()) actions.push_back(SendNeed{*stream, std::move(ask.need)});
+  }
+  for (ExchangeTask& task : work.tasks) actions.push_back(Compute{std::move(task)});
+  if (recovery_->done()) FinishRecovery(now, actions);
+}
+
+void Job::FinishRecovery(absl::Time now, Actions& actions) {
+  for (size_t i = 0; i < chunks_.size(); ++i) {
+    ChunkRecovery& recovery = recovery_->chunks()[i];
+    if (!recovery.has_history()) {
+      Broadcast(chunks_[i].Form(recovery_->roster_to_begin(), now), actions);
+      continue;
+    }
+    chunks_[i].Restore(recovery.TakeRecovered(), now);
+    const ChunkLog& history = chunks_[i].history();
+    for (const MemberId& member : history.roster().members()) {
+      const absl::optional<StreamId> stream = StreamOf(member);
+      if (!stream.has_value()) continue;
+      const absl::optional<v1::Entry> head = recovery.HeadOf(member);
+      for (auto& result : history.ResultsAfter(head)) {
+        actions.push_back(SendResult{{*stream}, std::move(result)});
+      }
+    }
+  }
+  recovery_.reset();
+  formed_ = true;
+  CloseStrangers(actions);
+  if (!chunks_.empty()) {
+    frontier_round_ = chunks_.front().place().round;
+    for (const ChunkRound& chunk : chunks_) {
+      frontier_round_ = std::min(frontier_round_, chunk.place().round);
+    }
+    frontier_index_ = 0;
+    AdvanceFrontier();
+  }
+  v1::Need open;
+  open.set_kind(v1::Need::KIND_OPEN_CONTRIBUTION);
+  for (const auto& [worker, state] : members_) {
+    if (state.stream.has_value()) actions.push_back(SendNeed{*state.stream, open});
+  }
+}
+
+void Job::CloseStrangers(Actions& actions) {
+  for (auto entry = members_.begin(); entry != members_.end();) {
+    auto& [worker, state] = *entry;
+    const MemberId member = {worker, state.incarnation};
+    const bool is_known = chunks_.empty() ||
+                          std::any_of(chunks_.begin(), chunks_.end(), [&](const ChunkRound& chunk) {
+                            const Roster& roster = chunk.history().roster();
+                            const absl::optional<size_t> position = roster.IndexOf(member.worker);
+                            return position.has_value() && roster.members()[*position] == member;
+                          });
+    if (is_known) {
+      ++entry;
+      continue;
+    }
+    CloseMember(state,
+                absl::FailedPreconditionError(
+                    absl::StrCat("`member` = ", worker, "/", member.incarnation,
+                                 ", must be one of those that run ", description_->run, " of job `",
+                                 description_->job, "` had before this aggregator was restarted")),
+                actions);
+    entry = members_.erase(entry);
+  }
+}
+
+}  // namespace tally

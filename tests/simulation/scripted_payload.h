@@ -1,0 +1,25 @@
+// What simulated workers contribute.
+#ifndef TALLY_TESTS_SIMULATION_SCRIPTED_PAYLOAD_H_
+#define TALLY_TESTS_SIMULATION_SCRIPTED_PAYLOAD_H_
+
+#include <cstdint>
+
+#include "base/buffer.h"
+#include "codecs/exchange.h"
+#include "codecs/layout.h"
+#include "codecs/place.h"
+
+namespace tally {
+
+// The exchange of a chunk's round: a function of both, the same for all workers. Contiguous chunks
+// take turns between signs (mostly), dense, votes and sparse values; groups are exchanged by
+// sketch; dense chunks dense.
+Exchange ScriptedExchange(const Layout& layout, uint32_t chunk, uint64_t round);
+
+// A valid payload for it, drawn from `seed`: values are multiples of 1/64, scales powers of two.
+Buffer ScriptedPayload(const Exchange& exchange, const Layout& layout, uint32_t chunk,
+                       uint64_t seed);
+
+}  // namespace tally
+
+#endif  // TALLY_TESTS_SIMULATION_SCRIPTED_PAYLOAD_H_

@@ -1,0 +1,156 @@
+#include "tests/simulation/simulated_job.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/check.h"
+#include "tests/simulation/choices.h"
+#include "tests/simulation/simulated_process.h"
+
+namespace tally {
+namespace {
+
+class SimulatedJob {
+ public:
+  explicit SimulatedJob(const SimulationOptions& options)
+      : options_(options),
+        network_(options.seed),
+        faults_(options.seed, /*purpose=*/3),
+        faults_end_(network_.events().now() + options.faults_for) {
+    for (size_t a = 0; a < options.aggregators; ++a) {
+      aggregators_.push_back(std::make_unique<SimulatedAggregator>(&network_, a, options.seed));
+    }
+    for (uint32_t w = 0; w < options.workers; ++w) {
+      workers_.push_back(std::make_unique<SimulatedWorker>(&network_, &aggregators_, OptionsOf(w),
+                                                           MemberId{WorkerName(w), 1000 + w},
+                                                           options.rounds, options.seed));
+    }
+    Repeat(options.aggregator_kills, [this] { KillAggregator(); });
+    Repeat(options.cuts, [this] { Cut(); });
+  }
+
+  SimulationReport Run() {
+    EventQueue& events = network_.events();
+    const absl::Time begin = events.now();
+    while (!finished() && events.now() - begin < options_.deadline && events.RunNext()) {
+    }
+    report_.status = Verdict();
+    report_.duration = events.now() - begin;
+    for (const auto& worker : workers_) report_.histories[worker->name()] = worker->history();
+    return std::move(report_);
+  }
+
+ private:
+  static std::string WorkerName(uint32_t index) { return absl::StrCat("w-", index); }
+
+  ClientOptions OptionsOf(uint32_t worker) const {
+    ClientOptions options;
+    options.job = "simulated";
+    options.worker = WorkerName(worker);
+    for (uint32_t a = 0; a < options_.aggregators; ++a) {
+      options.aggregators.push_back({absl::StrCat("agg-", a), "simulated"});
+    }
+    options.layout = SimulatedLayout(options_.dealt);
+    options.expected_workers = options_.workers;
+    options.seed = 7;
+    options.snapshot_interval = options_.snapshot_interval;
+    return options;
+  }
+
+  bool finished() const {
+    return std::all_of(workers_.begin(), workers_.end(),
+                       [](const auto& worker) { return worker->finished(); });
+  }
+
+  absl::Status Verdict() const {
+    for (const auto& worker : workers_) {
+      if (!worker->failure().ok()) {
+        return absl::Status(worker->failure().code(),
+                            absl::StrCat(worker->name(), ": ", worker->failure().message()));
+      }
+    }
+    for (const auto& worker : workers_) {
+      if (!worker->finished()) {
+        return absl::DeadlineExceededError(
+            absl::StrCat(worker->name(), " is stuck: ", worker->WaitingFor()));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // Lets something happen at random times with this mean distance.
+  void Repeat(absl::Duration mean, std::function<void()> event) {
+    if (mean == absl::InfiniteDuration()) return;
+    network_.events().After(faults_.Between(absl::ZeroDuration(), 2 * mean),
+                            [this, mean, event = std::move(event)] {
+                              if (network_.events().now() > faults_end_) return;
+                              event();
+                              Repeat(mean, event);
+                            });
+  }
+
+  void KillAggregator() {
+    SimulatedAggregator& aggregator = *aggregators_[faults_.Below(aggregators_.size())];
+    if (!aggregator.running()) return;
+    ++report_.aggregator_kills;
+    aggregator.Kill();
+    network_.events().After(faults_.Between(absl::Milliseconds(1), absl::Seconds(2)),
+                            [&aggregator] { aggregator.Start(); });
+  }
+
+  void Cut() {
+    SimulatedAggregator& aggregator = *aggregators_[faults_.Below(aggregators_.size())];
+    const std::vector<std::shared_ptr<SimulatedStream>> streams = aggregator.streams();
+    if (streams.empty()) return;
+    ++report_.cuts;
+    const std::shared_ptr<SimulatedStream> stream = streams[faults_.Below(streams.size())];
+    network_.Break(stream, absl::UnavailableError("the connection was cut"));
+    // The two sides learn of it at different times.
+    network_.events().After(faults_.Between(absl::ZeroDuration(), absl::Milliseconds(10)),
+                            [&aggregator, stream] { aggregator.ReceiveEnd(stream); });
+  }
+
+  const SimulationOptions options_;
+  SimulatedNetwork network_;
+  Choices faults_;
+  const absl::Time faults_end_;
+  SimulatedWorker::Aggregators aggregators_;
+  std::vector<std::unique_ptr<SimulatedWorker>> workers_;
+  SimulationReport report_;
+};
+
+}  // namespace
+
+Layout SimulatedLayout(bool dealt) {
+  absl::optional<DealingOptions> dealing;
+  if (dealt) dealing = DealingOptions{.num_groups = 2, .seed = 1};
+  absl::StatusOr<Layout> layout = Layout::Create({{"a", 500, Treatment::kCompressed, {{3, 4}}},
+                                                  {"b", 100, Treatment::kCompressed},
+                                                  {"c", 10, Treatment::kDense}},
+                                                 256, dealing);
+  TALLY_CHECK(layout.ok(), layout.status().ToString());
+  return *std::move(layout);
+}
+
+std::string FirstDifference(const SimulationReport& run, const SimulationReport& other) {
+  for (const auto& [worker, chunks] : run.histories) {
+    for (const auto& [chunk, entries] : chunks) {
+      const auto describe = [](const AppliedEntry& entry) {
+        return absl::StrCat(PlaceName(entry.place), ", chain ", absl::Hex(entry.chain),
+                            entry.counted ? "" : ", missed", entry.rebased ? ", rebased" : "");
+      };
+      const std::vector<AppliedEntry>& theirs = other.histories.at(worker).at(chunk);
+      for (size_t i = 0; i < std::max(entries.size(), theirs.size()); ++i) {
+        const std::string a = i < entries.size() ? describe(entries[i]) : "nothing";
+        const std::string b = i < theirs.size() ? describe(theirs[i]) : "nothing";
+        if (a != b) return absl::StrCat(worker, ", chunk ", chunk, ": ", a, " against ", b);
+      }
+    }
+  }
+  return "";
+}
+
+SimulationReport Simulate(const SimulationOptions& options) { return SimulatedJob(options).Run(); }
+
+}  // namespace tally

@@ -1,0 +1,71 @@
+// A whole job in one thread: real engines and real sessions, and around them a network, clocks and
+// processes that are simulated.
+#ifndef TALLY_TESTS_SIMULATION_SIMULATED_JOB_H_
+#define TALLY_TESTS_SIMULATION_SIMULATED_JOB_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "codecs/layout.h"
+#include "codecs/place.h"
+#include "tests/simulation/event_queue.h"
+
+namespace tally {
+
+class SimulatedAggregator;
+class SimulatedWorker;
+
+struct SimulationOptions {
+  // Of all choices: latencies, think times, faults.
+  uint64_t seed = 1;
+  uint32_t workers = 4;
+  uint32_t aggregators = 2;
+  uint64_t rounds = 40;
+  uint32_t snapshot_interval = 4;
+  // Dealt out for sketches, or contiguous.
+  bool dealt = false;
+  // Mean time between two faults of each sort; infinite: none.
+  absl::Duration aggregator_kills = absl::InfiniteDuration();
+  absl::Duration cuts = absl::InfiniteDuration();
+  // Then the faults end: who only ever waits for a process that is killed again gives up, and may.
+  absl::Duration faults_for = absl::Seconds(3);
+  // After this much simulated time the run counts as stuck.
+  absl::Duration deadline = absl::Hours(1);
+};
+
+// An entry of a chunk's history, as a worker applied it.
+struct AppliedEntry {
+  Place place;
+  uint64_t chain = 0;
+  bool counted = false;
+  bool rebased = false;
+  friend bool operator==(const AppliedEntry&, const AppliedEntry&) = default;
+};
+
+struct SimulationReport {
+  // OK if every worker has finished all rounds and left; else what failed, or who was stuck where.
+  absl::Status status;
+  // By worker and chunk.
+  std::map<std::string, std::map<uint32_t, std::vector<AppliedEntry>>> histories;
+  uint64_t aggregator_kills = 0;
+  uint64_t recoveries = 0;
+  uint64_t cuts = 0;
+  absl::Duration duration;
+};
+
+// The job's layout: 600 compressed and 10 dense elements in some chunks, or in groups.
+Layout SimulatedLayout(bool dealt);
+
+// Where two runs of a job first differ, for people; empty: nowhere.
+std::string FirstDifference(const SimulationReport& run, const SimulationReport& other);
+
+// Runs a job to its end, or until it is stuck.
+SimulationReport Simulate(const SimulationOptions& options);
+
+}  // namespace tally
+
+#endif  // TALLY_TESTS_SIMULATION_SIMULATED_JOB_H_

@@ -1,0 +1,148 @@
+// The processes of a simulated job.
+#ifndef TALLY_TESTS_SIMULATION_SIMULATED_PROCESS_H_
+#define TALLY_TESTS_SIMULATION_SIMULATED_PROCESS_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "aggregator/contribution_reader.h"
+#include "aggregator/engine.h"
+#include "aggregator/replay_reader.h"
+#include "client/client_options.h"
+#include "client/session.h"
+#include "kernels/backend.h"
+#include "tests/simulation/choices.h"
+#include "tests/simulation/event_queue.h"
+#include "tests/simulation/simulated_job.h"
+
+namespace tally {
+
+class SimulatedAggregator;
+
+// A stream between a worker and an aggregator: what one side sends the other receives later, in
+// order, unless the stream breaks first.
+struct SimulatedStream {
+  StreamId id = 0;
+  SimulatedWorker* worker = nullptr;
+  size_t aggregator = 0;
+  bool broken = false;
+  // When the last message of each direction arrives.
+  absl::Time last_up;
+  absl::Time last_down;
+  // Of the aggregator's side, from Welcome on.
+  std::unique_ptr<ContributionReader> contributions;
+  std::unique_ptr<ReplayReader> replays;
+};
+
+// What processes share: time, chance and the wires.
+class SimulatedNetwork {
+ public:
+  explicit SimulatedNetwork(uint64_t seed) : choices_(seed, /*purpose=*/1) {}
+
+  EventQueue& events() { return events_; }
+  absl::Duration Latency() {
+    return choices_.Between(absl::Microseconds(50), absl::Milliseconds(5));
+  }
+  std::shared_ptr<SimulatedStream> Open(SimulatedWorker* worker, size_t aggregator);
+  // Carries a message to the other side.
+  void SendUp(const std::shared_ptr<SimulatedStream>& stream, std::function<void()> receive);
+  void SendDown(const std::shared_ptr<SimulatedStream>& stream, std::function<void()> receive);
+  // Nothing more arrives; the worker learns of it a little later.
+  void Break(const std::shared_ptr<SimulatedStream>& stream, const absl::Status& status);
+
+ private:
+  EventQueue events_;
+  Choices choices_;
+  StreamId next_id_ = 1;
+};
+
+// An aggregator that can be killed and started again with an empty memory.
+class SimulatedAggregator {
+ public:
+  SimulatedAggregator(SimulatedNetwork* network, size_t index, uint64_t seed);
+
+  void Start();
+  void Kill();
+  bool running() const { return engine_ != nullptr; }
+
+  // A stream's message arrives.
+  void Receive(const std::shared_ptr<SimulatedStream>& stream, v1::ClientMessage message);
+  // The worker sends no more, or the stream broke.
+  void ReceiveEnd(const std::shared_ptr<SimulatedStream>& stream);
+  // Streams that are open here.
+  std::vector<std::shared_ptr<SimulatedStream>> streams() const;
+  v1::GetStatusResponse Status() const { return engine_->Status("", network_->events().now()); }
+
+ private:
+  void CarryOut(Actions actions);
+  void Tick(uint64_t life);
+  absl::Status Handle(SimulatedStream& stream, v1::ClientMessage& message);
+  void RunLater(ExchangeTask task);
+
+  SimulatedNetwork* const network_;
+  const size_t index_;
+  const Backend* const backend_;
+  Choices choices_;
+  uint64_t life_ = 0;
+  std::unique_ptr<Engine> engine_;
+  std::map<StreamId, std::shared_ptr<SimulatedStream>> streams_;
+};
+
+// A worker whose trainer contributes scripted payloads.
+class SimulatedWorker {
+ public:
+  using Aggregators = std::vector<std::unique_ptr<SimulatedAggregator>>;
+
+  SimulatedWorker(SimulatedNetwork* network, Aggregators* aggregators, ClientOptions options,
+                  MemberId member, uint64_t rounds, uint64_t seed);
+
+  // Has left, or failed.
+  bool finished() const { return left_ || !failure_.ok(); }
+  const absl::Status& failure() const { return failure_; }
+  std::string WaitingFor() const;
+  const std::string& name() const { return options_.worker; }
+  const std::map<uint32_t, std::vector<AppliedEntry>>& history() const { return history_; }
+
+  void ReceiveWelcome(const SimulatedStream& stream, const v1::Welcome& welcome);
+  void ReceiveResult(const SimulatedStream& stream, const StoredResult& result);
+  void ReceiveNeed(const SimulatedStream& stream, const v1::Need& need);
+  void ReceiveSnapshot(const SimulatedStream& stream, const ResidualSnapshot& snapshot);
+  void ReceiveNotice(const SimulatedStream& stream, const v1::Notice& notice);
+  void ReceiveRefusal(const SimulatedStream& stream, const absl::Status& status);
+  void LoseStream(const SimulatedStream& stream, const absl::Status& status);
+
+ private:
+  void CarryOut();
+  void ScheduleTick();
+  void Contribute(uint32_t chunk, const Exchange& exchange, uint32_t half);
+  void Deliver(const ChunkResult& result);
+  void GoOn();
+  bool IsCurrent(const SimulatedStream& stream) const;
+
+  SimulatedNetwork* const network_;
+  Aggregators* const aggregators_;
+  const ClientOptions options_;
+  const uint64_t last_round_;
+  const uint64_t seed_;
+  Choices choices_;
+  Session session_;
+  // By aggregator; null: none.
+  std::vector<std::shared_ptr<SimulatedStream>> streams_;
+  // Results that came in and are not delivered yet, by chunk and place.
+  std::map<std::pair<uint32_t, Place>, AppliedEntry> pending_;
+  std::map<uint32_t, std::vector<AppliedEntry>> history_;
+  uint64_t tick_ = 0;
+  bool thinking_ = false;
+  bool leaving_ = false;
+  bool left_ = false;
+  absl::Status failure_;
+};
+
+}  // namespace tally
+
+#endif  // TALLY_TESTS_SIMULATION_SIMULATED_PROCESS_H_

@@ -1,0 +1,206 @@
+#include <algorithm>
+#include <utility>
+
+#include "absl/hash/hash.h"
+#include "base/check.h"
+#include "base/digest.h"
+#include "client/outbound_frame.h"
+#include "codecs/checked_result.h"
+#include "codecs/message_frame.h"
+#include "codecs/sparse_codec.h"
+#include "kernels/backends.h"
+#include "tests/simulation/scripted_payload.h"
+#include "tests/simulation/simulated_process.h"
+
+namespace tally {
+namespace {
+
+v1::ClientMessage Parse(const OutboundFrame& frame) {
+  std::string bytes = frame.head;
+  bytes.append(reinterpret_cast<const char*>(frame.piece.data()), frame.piece.size());
+  v1::ClientMessage message;
+  TALLY_CHECK(ParseFrame(bytes, &message).ok(), "what a session sends can be read");
+  return message;
+}
+
+}  // namespace
+
+SimulatedWorker::SimulatedWorker(SimulatedNetwork* network, Aggregators* aggregators,
+                                 ClientOptions options, MemberId member, uint64_t rounds,
+                                 uint64_t seed)
+    : network_(network),
+      aggregators_(aggregators),
+      options_(std::move(options)),
+      last_round_(options_.first_round + rounds - 1),
+      seed_(Mix64(seed) ^ Digest64(options_.worker)),
+      choices_(seed_, /*purpose=*/2),
+      session_(options_, std::move(member), network->events().now()),
+      streams_(options_.aggregators.size()) {
+  session_.Tick(network_->events().now());
+  CarryOut();
+}
+
+std::string SimulatedWorker::WaitingFor() const {
+  return session_.WaitingFor(network_->events().now());
+}
+
+bool SimulatedWorker::IsCurrent(const SimulatedStream& stream) const {
+  return streams_[stream.aggregator].get() == &stream;
+}
+
+void SimulatedWorker::ReceiveWelcome(const SimulatedStream& stream, const v1::Welcome& welcome) {
+  if (!IsCurrent(stream)) return;
+  session_.OnWelcome(stream.aggregator, welcome, network_->events().now());
+  CarryOut();
+}
+
+void SimulatedWorker::ReceiveResult(const SimulatedStream& stream, const StoredResult& result) {
+  if (!IsCurrent(stream)) return;
+  absl::StatusOr<CheckedResult> checked =
+      CheckResult(result.message, result.payload, *options_.layout, *SupportedBackends().back());
+  if (checked.ok()) {
+    AppliedEntry entry;
+    entry.place = PlaceOf(checked->header);
+    entry.chain = checked->chain;
+    entry.rebased = checked->header.residual_rebased();
+    pending_[{checked->header.chunk(), entry.place}] = entry;
+    session_.OnResult(stream.aggregator, *std::move(checked), network_->events().now());
+  } else {
+    session_.OnBadMessage(stream.aggregator, checked.status());
+  }
+  CarryOut();
+}
+
+void SimulatedWorker::ReceiveNeed(const SimulatedStream& stream, const v1::Need& need) {
+  if (!IsCurrent(stream)) return;
+  session_.OnNeed(stream.aggregator, need, network_->events().now());
+  CarryOut();
+}
+
+void SimulatedWorker::ReceiveSnapshot(const SimulatedStream& stream,
+                                      const ResidualSnapshot& snapshot) {
+  if (!IsCurrent(stream)) return;
+  v1::ResidualSnapshot message;
+  message.set_chunk(snapshot.chunk);
+  message.set_round(snapshot.place.round);
+  message.set_half(snapshot.place.half);
+  message.set_chain(snapshot.chain);
+  message.set_payload_digest(snapshot.payload_digest);
+  session_.OnSnapshot(stream.aggregator, message, snapshot.payload, network_->events().now());
+  CarryOut();
+}
+
+void SimulatedWorker::ReceiveNotice(const SimulatedStream& stream, const v1::Notice& notice) {
+  if (IsCurrent(stream)) session_.OnNotice(stream.aggregator, notice);
+}
+
+void SimulatedWorker::ReceiveRefusal(const SimulatedStream& stream, const absl::Status& status) {
+  if (!IsCurrent(stream) || status.ok()) return;
+  v1::Refusal refusal;
+  refusal.set_code(static_cast<uint32_t>(status.code()));
+  refusal.set_message(std::string(status.message()));
+  session_.OnRefusal(stream.aggregator, refusal);
+  CarryOut();
+}
+
+void SimulatedWorker::LoseStream(const SimulatedStream& stream, const absl::Status& status) {
+  if (!IsCurrent(stream)) return;
+  streams_[stream.aggregator] = nullptr;
+  session_.OnStreamLost(stream.aggregator, status, network_->events().now());
+  CarryOut();
+}
+
+void SimulatedWorker::CarryOut() {
+  for (SessionAction& action : session_.TakeActions()) {
+    if (const auto* open = absl::get_if<OpenStream>(&action)) {
+      streams_[open->aggregator] = network_->Open(this, open->aggregator);
+    } else if (const auto* send = absl::get_if<SendMessage>(&action)) {
+      const std::shared_ptr<SimulatedStream> stream = streams_[send->aggregator];
+      if (stream == nullptr) continue;
+      for (const OutboundFrame& frame : CutIntoFrames(send->message, send->payload)) {
+        network_->SendUp(stream, [this, stream, message = Parse(frame)] {
+          (*aggregators_)[stream->aggregator]->Receive(stream, message);
+        });
+      }
+    } else if (const auto* result = absl::get_if<DeliverResult>(&action)) {
+      Deliver(result->result);
+    } else if (absl::holds_alternative<RunLeft>(action)) {
+      left_ = true;
+    } else if (const auto* failed = absl::get_if<SessionFailed>(&action)) {
+      // It was released by an aggregator that was killed before it had released everybody.
+      left_ = leaving_ && absl::IsDeadlineExceeded(failed->status);
+      if (!left_) failure_ = failed->status;
+    }
+  }
+  GoOn();
+  ScheduleTick();
+}
+
+void SimulatedWorker::Deliver(const ChunkResult& result) {
+  const auto found = pending_.find({result.chunk, {result.round, result.half}});
+  TALLY_CHECK(found != pending_.end(), "what is delivered came in");
+  AppliedEntry entry = found->second;
+  pending_.erase(found);
+  entry.counted = result.counted;
+  history_[result.chunk].push_back(entry);
+  if (!result.exchange.has_value() || !HasSecondHalf(*result.exchange)) return;
+  const Exchange values = {ValuesExchange{
+      .num_values = SparseCountOf(result.payload->bytes()),
+      .candidates_digest = result.payload_digest,
+  }};
+  network_->events().After(choices_.Between(absl::ZeroDuration(), absl::Milliseconds(2)),
+                           [this, chunk = result.chunk, values] {
+                             Contribute(chunk, values, 1);
+                             CarryOut();
+                           });
+}
+
+void SimulatedWorker::GoOn() {
+  if (finished() || thinking_ || !session_.started() || session_.missing_results() > 0) return;
+  thinking_ = true;
+  network_->events().After(choices_.Between(absl::ZeroDuration(), absl::Milliseconds(20)), [this] {
+    thinking_ = false;
+    if (finished()) return;
+    const absl::Time now = network_->events().now();
+    if (session_.next_round() > last_round_) {
+      leaving_ = true;
+      thinking_ = true;  // for ever
+      TALLY_CHECK(session_.Leave(now).ok(), "a worker leaves between rounds");
+    } else {
+      const uint64_t round = session_.next_round();
+      TALLY_CHECK(session_.StartRound(now).ok(), "a round starts when the last one is over");
+      for (uint32_t chunk = 0; chunk < options_.layout->chunks().size(); ++chunk) {
+        Contribute(chunk, ScriptedExchange(*options_.layout, chunk, round), 0);
+      }
+    }
+    CarryOut();
+  });
+}
+
+void SimulatedWorker::Contribute(uint32_t chunk, const Exchange& exchange, uint32_t half) {
+  if (finished()) return;
+  const std::vector<AppliedEntry>& past = history_[chunk];
+  const uint64_t chain = past.empty() ? 0 : past.back().chain;
+  // The script depends on what was shared before: one wrong bit spreads.
+  const uint64_t seed = Mix64(seed_ ^ Mix64(chain + half) ^ Mix64(chunk * kGolden64));
+  auto payload =
+      std::make_shared<const Buffer>(ScriptedPayload(exchange, *options_.layout, chunk, seed));
+  v1::Contribution contribution;
+  *contribution.mutable_exchange() = EncodeExchange(exchange);
+  contribution.set_payload_digest(Digest64(payload->bytes()));
+  const absl::Status status = session_.Contribute(chunk, std::move(contribution),
+                                                  std::move(payload), network_->events().now());
+  TALLY_CHECK(status.ok(), status.ToString());
+}
+
+void SimulatedWorker::ScheduleTick() {
+  const absl::Time next = session_.NextTick();
+  if (finished() || next == absl::InfiniteFuture()) return;
+  network_->events().At(next, [this, tick = ++tick_] {
+    if (tick != tick_) return;
+    session_.Tick(network_->events().now());
+    CarryOut();
+  });
+}
+
+}  // namespace tally
