@@ -13,10 +13,12 @@ constexpr MethodPreset kPresets[] = {
     {.method = "zeroone_adam", .twin = "dense_adam", .warmup_share = 0.2},
     {.method = "birder",
      .twin = "dense_adam",
-     .learning_rate = 1e-3,
+     // What is drawn at random averages out over many small steps, not few large ones.
+     .learning_rate = 3e-3,
+     .final_learning_rate_share = 0.01,
      .momentum = 0.9,
      .magnitude_beta = 0.999},
-    {.method = "cd_adam", .twin = "dense_amsgrad", .learning_rate = 2e-3, .warmup_share = 0.05},
+    {.method = "cd_adam", .twin = "dense_amsgrad", .learning_rate = 2e-3, .warmup_share = 0.2},
     // What waits for its turn in a sketch is momentum too, so less of it is needed.
     {.method = "sketched_amsgrad",
      .twin = "dense_amsgrad",

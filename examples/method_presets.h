@@ -15,6 +15,8 @@ struct MethodPreset {
   absl::string_view twin;
   // Found by the search that docs/benchmarks.md records.
   double learning_rate = 1e-3;
+  // Share of it that is left at the last step.
+  double final_learning_rate_share = 1;
   double momentum = 0.9;
   double beta1 = 0.9;
   // birder's; unset: that of its momentum.

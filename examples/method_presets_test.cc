@@ -14,6 +14,8 @@ TEST(MethodPresetsTest, EveryMethodHasOneWithATwinThatIsDense) {
     EXPECT_EQ(PresetOf(preset.twin).twin, preset.twin);
     EXPECT_EQ(preset.twin.substr(0, 6), "dense_");
     EXPECT_GT(preset.learning_rate, 0);
+    EXPECT_GT(preset.final_learning_rate_share, 0);
+    EXPECT_LE(preset.final_learning_rate_share, 1);
     EXPECT_GE(preset.warmup_share, 0);
     EXPECT_LT(preset.warmup_share, 1);
   }

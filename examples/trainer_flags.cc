@@ -75,8 +75,10 @@ ABSL_FLAG(std::string, sketch_values_type, "bfloat16",
           "Number format of the second half's values.");
 ABSL_FLAG(absl::optional<double>, learning_rate, absl::nullopt,
           "Learning rate; if empty, what suits the method and the example models.");
-ABSL_FLAG(double, final_learning_rate_share, 1,
-          "Share of the learning rate that is left at the last step; it falls in a straight line.");
+ABSL_FLAG(
+    absl::optional<double>, final_learning_rate_share, absl::nullopt,
+    "Share of the learning rate that is left at the last step; it falls in a straight line. If "
+    "empty, what suits the method.");
 ABSL_FLAG(absl::optional<double>, epsilon, absl::nullopt,
           "Added to the root of the second moment; if empty, what suits the model.");
 ABSL_FLAG(absl::optional<uint32_t>, batch, absl::nullopt,
@@ -206,7 +208,8 @@ absl::StatusOr<TrainerOptions> ReadTrainerFlags(int argc, char** argv, absl::str
       absl::GetFlag(FLAGS_sketch_columns_share).value_or(preset.sketch_columns_share);
   options.learning_rate = absl::GetFlag(FLAGS_learning_rate)
                               .value_or(preset.learning_rate * defaults.learning_rate_scale);
-  options.final_learning_rate_share = absl::GetFlag(FLAGS_final_learning_rate_share);
+  options.final_learning_rate_share =
+      absl::GetFlag(FLAGS_final_learning_rate_share).value_or(preset.final_learning_rate_share);
   options.epsilon = absl::GetFlag(FLAGS_epsilon).value_or(defaults.epsilon);
   options.batch = absl::GetFlag(FLAGS_batch).value_or(defaults.batch);
   options.seed = absl::GetFlag(FLAGS_seed);

@@ -58,6 +58,7 @@ class Run {
     WriteText(PathOf("text"));
     TALLY_RETURN_IF_ERROR(StartAggregators());
     TALLY_RETURN_IF_ERROR(StartWorkers());
+    TALLY_RETURN_IF_ERROR(KillAggregators());
     for (const std::unique_ptr<ChildProcess>& worker : workers_) {
       TALLY_RETURN_IF_ERROR(worker->Wait(options_.timeout));
     }
@@ -72,16 +73,8 @@ class Run {
   std::string PathOf(const std::string& name) const { return absl::StrCat(directory_, "/", name); }
 
   absl::Status StartAggregators() {
-    TALLY_ASSIGN_OR_RETURN(const std::string program,
-                           ProgramPath("aggregator/server/tally-aggregator"));
     for (int i = 0; i < options_.num_aggregators; ++i) {
-      const std::string name = absl::StrCat("agg-", i);
-      TALLY_ASSIGN_OR_RETURN(
-          std::unique_ptr<ChildProcess> process,
-          ChildProcess::Start(program,
-                              {absl::StrCat("--name=", name), "--listen=127.0.0.1:0",
-                               absl::StrCat("--port_file=", PathOf(name + ".port"))},
-                              PathOf(name + ".log")));
+      TALLY_ASSIGN_OR_RETURN(std::unique_ptr<ChildProcess> process, StartAggregator(i, "0"));
       aggregators_.push_back(std::move(process));
     }
     for (int i = 0; i < options_.num_aggregators; ++i) {
@@ -89,7 +82,38 @@ class Run {
       TALLY_ASSIGN_OR_RETURN(const std::string port,
                              WaitForFile(PathOf(name + ".port"),
                                          *aggregators_[static_cast<size_t>(i)], options_.timeout));
-      addresses_.push_back(absl::StrCat(name, "=127.0.0.1:", absl::StripAsciiWhitespace(port)));
+      ports_.push_back(std::string(absl::StripAsciiWhitespace(port)));
+      addresses_.push_back(absl::StrCat(name, "=127.0.0.1:", ports_.back()));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::unique_ptr<ChildProcess>> StartAggregator(int index,
+                                                                const std::string& port) const {
+    TALLY_ASSIGN_OR_RETURN(const std::string program,
+                           ProgramPath("aggregator/server/tally-aggregator"));
+    const std::string name = absl::StrCat("agg-", index);
+    return ChildProcess::Start(
+        program,
+        {absl::StrCat("--name=", name), absl::StrCat("--listen=127.0.0.1:", port),
+         absl::StrCat("--port_file=", PathOf(name + ".port"))},
+        PathOf(name + ".log"));
+  }
+
+  // Kills as often as asked for. Fails if the workers are done before: nothing was shown then.
+  absl::Status KillAggregators() {
+    for (int kill = 0; kill < options_.aggregator_kills; ++kill) {
+      const absl::Status end = workers_.front()->Wait(options_.kill_interval);
+      if (!absl::IsDeadlineExceeded(end)) {
+        if (!end.ok()) return end;
+        return absl::FailedPreconditionError(
+            absl::StrCat("the run was over after ", kill, " kills, must take longer"));
+      }
+      const int index = kill % options_.num_aggregators;
+      std::unique_ptr<ChildProcess>& aggregator = aggregators_[static_cast<size_t>(index)];
+      aggregator.reset();
+      TALLY_ASSIGN_OR_RETURN(aggregator,
+                             StartAggregator(index, ports_[static_cast<size_t>(index)]));
     }
     return absl::OkStatus();
   }
@@ -127,6 +151,7 @@ class Run {
 
   const TrainingRunOptions& options_;
   const std::string directory_;
+  std::vector<std::string> ports_;
   std::vector<std::string> addresses_;
   // Workers end before the aggregators that they talk to.
   std::vector<std::unique_ptr<ChildProcess>> aggregators_;

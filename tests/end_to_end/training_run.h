@@ -18,6 +18,10 @@ struct TrainingRunOptions {
   int num_workers = 4;
   // More flags for every worker, such as "--optimizer=onebit_adam".
   std::vector<std::string> worker_flags;
+  // How often an aggregator, one after the other, is killed with SIGKILL and started again on its
+  // port while the workers run, with this pause in between.
+  int aggregator_kills = 0;
+  absl::Duration kill_interval = absl::Milliseconds(300);
   // For each process to do its part; bounds a run that hangs.
   absl::Duration timeout = absl::Minutes(2);
 };
