@@ -28,7 +28,10 @@ StoredResult StoredOf(const v1::ResultHeader& header, std::string header_bytes, 
 std::shared_ptr<const StoredResult> ChunkLog::Append(v1::ResultHeader header, SharedBuffer payload,
                                                      v1::Advice advice, bool residual_is_zero) {
   header.set_prev_chain(chain_);
-  if (!header.has_genesis()) header.set_epoch(roster_.epoch());
+  if (!header.has_genesis()) {
+    const absl::Status completed = roster_.Complete(header);
+    TALLY_CHECK(completed.ok(), completed.ToString());
+  }
   absl::StatusOr<Roster> roster = roster_.After(header);
   TALLY_CHECK(roster.ok(), roster.status().ToString());
   roster_ = *std::move(roster);

@@ -44,6 +44,11 @@ void ChunkRecovery::Withdraw(const MemberId& member) {
   FindNewest();
 }
 
+void ChunkRecovery::Evict(const MemberId& member) {
+  evicted_.push_back(member);
+  Withdraw(member);
+}
+
 void ChunkRecovery::Reset() {
   phase_ = Phase::kGathering;
   results_.clear();
@@ -79,6 +84,7 @@ std::vector<MemberId> ChunkRecovery::missing() const {
   std::vector<MemberId> missing;
   if (!roster_.has_value()) return missing;
   for (const MemberId& member : roster_->members()) {
+    if (std::find(evicted_.begin(), evicted_.end(), member) != evicted_.end()) continue;
     const auto found = claims_.find(member.worker);
     if (found == claims_.end() || found->second.first != member) missing.push_back(member);
   }
@@ -107,7 +113,9 @@ void ChunkRecovery::StartReading(Work& work) {
   uint64_t lowest_round = newest_->round();
   const MemberId* holder = nullptr;
   for (const MemberId& member : roster_->members()) {
-    const ChunkClaim& claim = claims_.at(member.worker).second;
+    const auto found = claims_.find(member.worker);
+    if (found == claims_.end() || found->second.first != member) continue;  // evicted
+    const ChunkClaim& claim = found->second.second;
     const uint64_t index = claim.head.has_value() ? IndexOf(*claim.head) : 0;
     if (index < lowest) {
       lowest = index;
@@ -259,6 +267,7 @@ void ChunkRecovery::Fold(Work& work) {
         break;
       }
       fold_roster_ = *std::move(next);
+      if (header.tracking_rebase()) residual_ = nullptr;
       ++fold_position_;
       continue;
     }
@@ -355,6 +364,7 @@ void ChunkRecovery::TakeOutcome(const ExchangeOutcome& outcome) {
   absl::StatusOr<Roster> next = fold_roster_.After(header);
   if (outcome.payload_digest != header.payload_digest() || !next.ok()) return Rebase();
   fold_roster_ = *std::move(next);
+  if (header.tracking_rebase()) residual_ = nullptr;
   ++fold_position_;
 }
 

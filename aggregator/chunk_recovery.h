@@ -77,6 +77,9 @@ class ChunkRecovery {
   // The member is gone; what it has been asked for will not come.
   void Withdraw(const MemberId& member);
 
+  // The member is dead: it is not waited for, and what only it holds is lost.
+  void Evict(const MemberId& member);
+
   // Takes what a member was asked for.
   // Returns FAILED_PRECONDITION if it was not asked for this, or the piece is of another history.
   absl::Status Take(const MemberId& member, Replayed piece);
@@ -132,6 +135,7 @@ class ChunkRecovery {
 
   Phase phase_ = Phase::kGathering;
   std::map<std::string, std::pair<MemberId, ChunkClaim>> claims_;  // by worker
+  std::vector<MemberId> evicted_;
   // Of the claim with the newest head.
   const v1::Entry* newest_ = nullptr;
   absl::optional<Roster> roster_;

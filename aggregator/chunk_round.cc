@@ -111,7 +111,47 @@ absl::Status ChunkRound::CheckAnswers(const Exchange& exchange) const {
                    " elements that the first half chose, payload digest ", absl::Hex(digest)));
 }
 
-bool ChunkRound::ready() const { return phase_ == Phase::kOpen && num_arrived_ == staged_.size(); }
+void ChunkRound::Evict(const MemberId& member) {
+  departures_[member.worker] = {.member = member, .evicted = true};
+}
+
+void ChunkRound::Leave(const MemberId& member, uint64_t last_round) {
+  departures_.insert({member.worker, {.member = member, .last_round = last_round}});
+}
+
+const ChunkRound::Departure* ChunkRound::GoneAt(size_t position) const {
+  if (departures_.empty()) return nullptr;
+  const MemberId& member = history_.roster().members()[position];
+  const auto found = departures_.find(member.worker);
+  if (found == departures_.end() || found->second.member != member) return nullptr;
+  const Departure& departure = found->second;
+  return departure.evicted || place_.round > departure.last_round ? &departure : nullptr;
+}
+
+bool ChunkRound::ready() const {
+  if (phase_ != Phase::kOpen) return false;
+  bool somebody_stays = false;
+  for (size_t i = 0; i < staged_.size(); ++i) {
+    const bool is_gone = GoneAt(i) != nullptr;
+    if (!is_gone && !staged_[i].has_value()) return false;
+    somebody_stays |= !is_gone;
+  }
+  return somebody_stays;
+}
+
+void ChunkRound::NameDepartures() {
+  for (size_t i = 0; i < staged_.size(); ++i) {
+    const Departure* const departure = GoneAt(i);
+    if (departure == nullptr) continue;
+    const v1::Member member = EncodeMember(departure->member);
+    if (departure->evicted) {
+      *sealed_header_.add_evicted() = member;
+    } else {
+      *sealed_header_.add_left()->mutable_member() = member;
+    }
+    departures_.erase(departure->member.worker);
+  }
+}
 
 absl::StatusOr<Exchange> ChunkRound::MajorityExchange() const {
   struct Camp {
@@ -121,7 +161,7 @@ absl::StatusOr<Exchange> ChunkRound::MajorityExchange() const {
   std::vector<Camp> camps;
   size_t num_contributions = 0;
   for (size_t i = 0; i < staged_.size(); ++i) {
-    if (staged_[i]->abstain) continue;
+    if (!staged_[i].has_value() || staged_[i]->abstain) continue;
     const Exchange& exchange = staged_[i]->exchange;
     auto camp = std::find_if(camps.begin(), camps.end(),
                              [&](const Camp& other) { return other.exchange == exchange; });
@@ -158,12 +198,12 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
     rebased_ = false;
   }
 
-  const bool all_abstain = [this] {
-    for (const auto& contribution : staged_) {
-      if (!contribution->abstain) return false;
-    }
-    return true;
-  }();
+  std::vector<bool> stays(staged_.size());
+  for (size_t i = 0; i < staged_.size(); ++i) stays[i] = GoneAt(i) == nullptr;
+  NameDepartures();
+  const bool all_abstain = std::all_of(
+      staged_.begin(), staged_.end(),
+      [](const auto& contribution) { return !contribution.has_value() || contribution->abstain; });
   const Roster& roster = history_.roster();
   if (all_abstain) {
     sealed_header_.set_participants(roster.ParticipantBitmap({}));
@@ -179,8 +219,8 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
                     .exchange = exchange};
   std::vector<size_t> participants;
   for (size_t i = 0; i < staged_.size(); ++i) {
+    if (!staged_[i].has_value() || staged_[i]->abstain) continue;
     StagedContribution& contribution = *staged_[i];
-    if (contribution.abstain) continue;
     if (contribution.exchange != exchange) {
       sealing.refused.push_back(
           {roster.members()[i],
@@ -191,7 +231,7 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
     }
     task.payloads.push_back(std::move(contribution.payload));
     participants.push_back(i);
-    sealed_participants_.push_back(roster.members()[i]);
+    if (stays[i]) sealed_participants_.push_back(roster.members()[i]);
   }
   task.divisor = static_cast<uint32_t>(
       task.exchange.divisor == Divisor::kRoster ? roster.size() : participants.size());
@@ -202,7 +242,11 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
     }
     task.residual = residual_;
   }
-  if (residual_ != nullptr && custody_.IsDue(place_, /*names_departure=*/false)) {
+  const bool names_departure = sealed_header_.left_size() > 0 || sealed_header_.evicted_size() > 0;
+  // Who tracks the mean over the roster starts anew where the roster changes.
+  const bool tracking_rebase = names_departure && exchange.divisor == Divisor::kRoster;
+  sealed_header_.set_tracking_rebase(tracking_rebase);
+  if (residual_ != nullptr && !tracking_rebase && custody_.IsDue(place_, names_departure)) {
     task.snapshot_of = residual_;
   }
   sealed_header_.set_participants(roster.ParticipantBitmap(participants));
@@ -217,6 +261,7 @@ ChunkRound::Published ChunkRound::Publish(const ExchangeOutcome& outcome, absl::
               "the outcome must be the sealed exchange's");
   sealed_header_.set_payload_bytes(outcome.payload->size());
   sealed_header_.set_payload_digest(outcome.payload_digest);
+  if (sealed_header_.tracking_rebase()) residual_ = nullptr;
   if (outcome.snapshot == nullptr) return Append(sealed_header_, outcome.payload, now);
   sealed_header_.set_residual_norm(outcome.residual_norm);
   Published published = Append(sealed_header_, outcome.payload, now);
@@ -239,7 +284,8 @@ absl::optional<ResidualCustody::Order> ChunkRound::GiveIntoCustody(const StoredR
 std::vector<MemberId> ChunkRound::missing() const {
   std::vector<MemberId> members;
   for (size_t i = 0; i < staged_.size(); ++i) {
-    if (!staged_[i].has_value()) members.push_back(history_.roster().members()[i]);
+    if (staged_[i].has_value() || GoneAt(i) != nullptr) continue;
+    members.push_back(history_.roster().members()[i]);
   }
   return members;
 }

@@ -4,7 +4,9 @@
 #define TALLY_AGGREGATOR_CHUNK_ROUND_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -91,7 +93,13 @@ class ChunkRound {
   absl::StatusOr<Verdict> Stage(const MemberId& member, StagedContribution contribution,
                                 absl::Time now);
 
-  // OPEN, and every member of the roster has contributed or abstained.
+  // The member is dead: it is waited for no longer, and the next header that is not sealed yet says
+  // so. What it has contributed counts. No effect if it is not in the roster.
+  void Evict(const MemberId& member);
+  // The member takes no part in rounds after `last_round`; the header of the first of them says so.
+  void Leave(const MemberId& member, uint64_t last_round);
+
+  // OPEN, and every member of the roster has contributed or abstained, or has gone; some stay.
   bool ready() const;
 
   // Closes the open exchange. Only if ready().
@@ -117,12 +125,24 @@ class ChunkRound {
   bool under_way() const { return phase_ == Phase::kSealed || num_arrived_ > 0 || place_.half > 0; }
   // The residual would not survive a crash now.
   bool unprotected() const { return residual_ != nullptr && custody_.unprotected(); }
-  // Members that have not contributed to the open exchange; their order is the roster's.
+  // Members that have neither contributed to the open exchange nor gone; their order is the
+  // roster's.
   std::vector<MemberId> missing() const;
   // When the open exchange opened.
   absl::Time opened_at() const { return opened_at_; }
 
  private:
+  struct Departure {
+    MemberId member;
+    bool evicted = false;
+    // Of a member that leaves.
+    uint64_t last_round = 0;
+  };
+
+  // The departure of the member at this position, if it has gone before the open exchange.
+  const Departure* GoneAt(size_t position) const;
+  // Names those who have gone in the header that is being sealed.
+  void NameDepartures();
   Published Append(v1::ResultHeader header, SharedBuffer payload, absl::Time now);
   // Whom a snapshot may be given to: participants who stay.
   absl::optional<ResidualCustody::Order> GiveIntoCustody(const StoredResult& result,
@@ -146,7 +166,9 @@ class ChunkRound {
   absl::Time opened_at_;
   absl::Time first_arrival_at_;
   absl::Time sealed_at_;
-  // Header of the exchange that was sealed last, and who takes part in it.
+  // Members who go and stand in no header yet, by worker.
+  std::map<std::string, Departure> departures_;
+  // Header of the exchange that was sealed last, and who takes part in it and stays.
   v1::ResultHeader sealed_header_;
   std::vector<MemberId> sealed_participants_;
   // What the mean left over; allocated at the first exchange that keeps a residual.

@@ -47,7 +47,7 @@ absl::StatusOr<Job*> Engine::FindOrCreate(const JobDescription& description, con
   TALLY_RETURN_IF_ERROR(admission_.Admit(bytes));
   auto job =
       std::make_unique<Job>(next_serial_++, std::make_shared<const JobDescription>(description),
-                            options_.window_chunks, bytes, now);
+                            options_.window_chunks, options_.eviction, bytes, now, running_time_);
   Job* const made = job.get();
   jobs_by_serial_[made->serial()] = made;
   jobs_[description.job] = {.job = std::move(job), .connected_at = running_time_};
@@ -136,11 +136,11 @@ Actions Engine::HandleComputeFailure(uint64_t job_serial, const absl::Status& st
   return Settle(std::move(actions));
 }
 
-Actions Engine::HandleHeartbeat(StreamId stream, const v1::LinkReport& links, absl::Time now) {
+Actions Engine::HandleHeartbeat(StreamId stream, const v1::Heartbeat& heartbeat, absl::Time now) {
   Job* const job = Hear(stream);
   if (job == nullptr) return {};
   Actions actions;
-  job->HandleHeartbeat(streams_[stream].member, links, now, actions);
+  job->HandleHeartbeat(streams_[stream].member, heartbeat, now, actions);
   return Settle(std::move(actions));
 }
 
@@ -185,7 +185,10 @@ Actions Engine::HandleTick(absl::Time now) {
                                                 absl::FormatDuration(options_.silence_limit))));
     std::move(closing.begin(), closing.end(), std::back_inserter(actions));
   }
-  for (const auto& [name, entry] : jobs_) entry.job->HandleTick(now, actions);
+  const bool may_evict = running_time_ >= options_.recover_after;
+  for (const auto& [name, entry] : jobs_) {
+    entry.job->HandleTick(now, running_time_, may_evict, actions);
+  }
   return Settle(std::move(actions));
 }
 

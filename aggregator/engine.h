@@ -13,6 +13,7 @@
 #include "aggregator/actions.h"
 #include "aggregator/admission.h"
 #include "aggregator/contribution_reader.h"
+#include "aggregator/eviction.h"
 #include "aggregator/job.h"
 #include "aggregator/replay_reader.h"
 #include "proto/tally/v1/membership.pb.h"
@@ -32,6 +33,9 @@ struct EngineOptions {
   absl::Duration forget_after = absl::Seconds(30);
   // A stream that was silent for so long, in running time, is closed.
   absl::Duration silence_limit = absl::Seconds(30);
+  // When members are held for dead. Nobody is before recover_after of running time.
+  EvictionRule eviction;
+  absl::Duration recover_after = absl::Seconds(30);
 };
 
 // All jobs of one aggregator. A pure state machine: no threads, sockets or clocks; the caller
@@ -62,8 +66,8 @@ class Engine {
   Actions HandleOutcome(const ExchangeOutcome& outcome, absl::Time now);
   // A sealed exchange could not be computed: the run cannot go on.
   Actions HandleComputeFailure(uint64_t job_serial, const absl::Status& status);
-  // A sign of life; `links` is what the worker knows of its own, empty: nothing new.
-  Actions HandleHeartbeat(StreamId stream, const v1::LinkReport& links, absl::Time now);
+  // A sign of life; an empty heartbeat brings no news.
+  Actions HandleHeartbeat(StreamId stream, const v1::Heartbeat& heartbeat, absl::Time now);
   // The worker goes. Its stream is closed, with OK, when nobody needs its memory any more.
   Actions HandleLeave(StreamId stream, const v1::Leave& leave, absl::Time now);
   // The stream sent what it may not: it is closed with this status, nobody else is disturbed.

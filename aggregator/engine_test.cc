@@ -528,9 +528,9 @@ TEST_F(EngineTest, ALeaverStaysUntilTheOthersHaveItsLastResult) {
   // Who opens the next round has everything of the last one.
   workers[1]->Contribute(0, 1);
   EXPECT_THAT(*workers[0], IsOpen());
-  v1::LinkReport links;
-  links.add_links()->set_open_round(1);
-  driver_->Heartbeat(workers[2]->stream(), links);
+  v1::Heartbeat heartbeat;
+  heartbeat.mutable_links()->add_links()->set_open_round(1);
+  driver_->Heartbeat(workers[2]->stream(), heartbeat);
   EXPECT_THAT(workers[0]->closed(), Optional(IsOk()));
 }
 

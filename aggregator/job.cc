@@ -16,12 +16,16 @@ constexpr absl::Duration kNoticeInterval = absl::Seconds(1);
 }  // namespace
 
 Job::Job(uint64_t serial, std::shared_ptr<const JobDescription> description, uint32_t window_chunks,
-         uint64_t admitted_bytes, absl::Time now)
+         const EvictionRule& eviction, uint64_t admitted_bytes, absl::Time now,
+         absl::Duration running_time)
     : serial_(serial),
       description_(std::move(description)),
       window_chunks_(window_chunks),
+      eviction_(eviction),
       admitted_bytes_(admitted_bytes),
       created_at_(now),
+      running_time_(running_time),
+      created_running_(running_time),
       frontier_round_(description_->first_round),
       last_notice_(now) {
   for (const uint32_t chunk : description_->OwnChunks()) {
@@ -30,6 +34,12 @@ Job::Job(uint64_t serial, std::shared_ptr<const JobDescription> description, uin
 }
 
 absl::Status Job::CheckMayEnter(const MemberId& member, const v1::Hello& hello) const {
+  const auto fence = fences_.find(member.worker);
+  if (fence != fences_.end() && member.incarnation <= fence->second) {
+    return absl::FailedPreconditionError(absl::StrCat("`member` = ", member.worker, "/",
+                                                      member.incarnation, ", must be later than ",
+                                                      fence->second, ": this worker was evicted"));
+  }
   const auto known = members_.find(member.worker);
   if (known == members_.end()) {
     if (formed_) {
@@ -102,7 +112,9 @@ absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1:
               absl::AbortedError(absl::StrCat("worker `", member.worker,
                                               "` has opened another stream to this aggregator")),
               actions);
-  state = {.incarnation = member.incarnation, .stream = stream, .last_heard = now};
+  state.incarnation = member.incarnation;
+  state.stream = stream;
+  Hear(member, 0, now);
 
   welcome.set_verdict(v1::Welcome::VERDICT_MEMBER);
   welcome.set_window_chunks(window_chunks_);
@@ -111,6 +123,7 @@ absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1:
   for (std::shared_ptr<const StoredResult>& result : missed) {
     actions.push_back(SendResult{{stream}, std::move(result)});
   }
+  LearnFences(hello.fences(), now, actions);
   if (recovery_.has_value()) {
     Recover(now, actions);
   } else if (!formed_) {
@@ -266,13 +279,22 @@ void Job::Hear(const MemberId& member, uint64_t open_round, absl::Time now) {
   const auto found = members_.find(member.worker);
   if (found == members_.end()) return;
   found->second.last_heard = now;
+  found->second.heard_at = running_time_;
   found->second.open_round = std::max(found->second.open_round, open_round);
 }
 
-void Job::HandleHeartbeat(const MemberId& member, const v1::LinkReport& links, absl::Time now,
+void Job::HandleHeartbeat(const MemberId& member, const v1::Heartbeat& heartbeat, absl::Time now,
                           Actions& actions) {
+  const auto& links = heartbeat.links().links();
   const int index = static_cast<int>(description_->aggregator_index);
-  Hear(member, index < links.links_size() ? links.links(index).open_round() : 0, now);
+  Hear(member, index < links.size() ? links.at(index).open_round() : 0, now);
+  const auto found = members_.find(member.worker);
+  if (found != members_.end() && !links.empty()) {
+    found->second.reaches_all =
+        links.size() == static_cast<int>(description_->aggregators.size()) &&
+        std::all_of(links.begin(), links.end(), [](const auto& link) { return link.up(); });
+  }
+  LearnFences(heartbeat.fences(), now, actions);
   ReleaseLeavers(actions);
 }
 
@@ -283,6 +305,10 @@ void Job::HandleLeave(const MemberId& member, const v1::Leave& leave, absl::Time
   if (found == members_.end() || !formed_) return;
   found->second.left = true;
   found->second.last_round = leave.last_round();
+  for (ChunkRound& chunk : chunks_) {
+    chunk.Leave(member, leave.last_round());
+    SealIfReady(chunk, now, actions);
+  }
   ReleaseLeavers(actions);
 }
 
@@ -291,7 +317,8 @@ void Job::ReleaseLeavers(Actions& actions) {
     if (!leaver.left || !leaver.stream.has_value()) continue;
     const bool is_needed =
         std::any_of(members_.begin(), members_.end(), [&leaver = leaver](const auto& entry) {
-          return !entry.second.left && entry.second.open_round <= leaver.last_round;
+          return !entry.second.left && !entry.second.evicted &&
+                 entry.second.open_round <= leaver.last_round;
         });
     if (!is_needed) CloseMember(leaver, absl::OkStatus(), actions);
   }
@@ -312,7 +339,11 @@ void Job::CloseMember(MemberState& member, const absl::Status& status, Actions& 
   member.stream.reset();
 }
 
-void Job::HandleTick(absl::Time now, Actions& actions) {
+void Job::HandleTick(absl::Time now, absl::Duration running_time, bool may_evict,
+                     Actions& actions) {
+  running_time_ = running_time;
+  if (may_evict && (formed_ || recovery_.has_value())) EvictSilentMembers(now, actions);
+  ForgetEvicted();
   if (!formed_ && !recovery_.has_value()) TryStart(now, actions);
   if (now - last_notice_ < kNoticeInterval) return;
   const std::string reason = WaitReason(now);
@@ -334,7 +365,7 @@ void Job::Stop(const absl::Status& status, Actions& actions) {
 bool Job::over() const {
   if (stopped_) return true;
   return std::all_of(members_.begin(), members_.end(), [](const auto& entry) {
-    return entry.second.left && !entry.second.stream.has_value();
+    return (entry.second.left || entry.second.evicted) && !entry.second.stream.has_value();
   });
 }
 

@@ -13,6 +13,7 @@
 #include "absl/types/optional.h"
 #include "aggregator/actions.h"
 #include "aggregator/chunk_round.h"
+#include "aggregator/eviction.h"
 #include "aggregator/job_description.h"
 #include "aggregator/job_recovery.h"
 #include "proto/tally/v1/status.pb.h"
@@ -29,8 +30,11 @@ namespace tally {
 // itself. If a worker holds a history of the run, the aggregator has lost it and reads it back.
 class Job {
  public:
+  // `running_time` is the aggregator's own, in which silence is measured: a pause of its process
+  // makes nobody silent.
   Job(uint64_t serial, std::shared_ptr<const JobDescription> description, uint32_t window_chunks,
-      uint64_t admitted_bytes, absl::Time now);
+      const EvictionRule& eviction, uint64_t admitted_bytes, absl::Time now,
+      absl::Duration running_time);
 
   // A worker's stream comes in, with a Hello that fits this run. `welcome` holds what is the same
   // for all streams. Returns FAILED_PRECONDITION if the worker may not join now, or its history is
@@ -50,15 +54,16 @@ class Job {
   absl::Status HandleSnapshotAck(const MemberId& member, const v1::ResidualSnapshotAck& ack,
                                  absl::Time now);
   void HandleOutcome(const ExchangeOutcome& outcome, absl::Time now, Actions& actions);
-  void HandleHeartbeat(const MemberId& member, const v1::LinkReport& links, absl::Time now,
+  void HandleHeartbeat(const MemberId& member, const v1::Heartbeat& heartbeat, absl::Time now,
                        Actions& actions);
   // The member has all results up to that round and goes. It stays until the others have them too:
   // were this aggregator killed before, only the member could give them.
   void HandleLeave(const MemberId& member, const v1::Leave& leave, absl::Time now,
                    Actions& actions);
   void HandleClosed(StreamId stream, const MemberId& member);
-  // Starts a run whose time has come, and tells those who wait why.
-  void HandleTick(absl::Time now, Actions& actions);
+  // Starts a run whose time has come, evicts members that are held for dead, if that is allowed
+  // yet, and tells those who wait why.
+  void HandleTick(absl::Time now, absl::Duration running_time, bool may_evict, Actions& actions);
   // Ends the run: closes every stream with `status`.
   void Stop(const absl::Status& status, Actions& actions);
 
@@ -89,6 +94,12 @@ class Job {
     uint64_t incarnation = 0;
     absl::optional<StreamId> stream;
     absl::Time last_heard;
+    // The same in running time.
+    absl::Duration heard_at;
+    // It has reported a stream to every aggregator.
+    bool reaches_all = false;
+    // Dead; it stands here until no roster has it.
+    bool evicted = false;
     // All results of rounds before this one have been seen to be there.
     uint64_t open_round = 0;
     bool left = false;
@@ -106,6 +117,14 @@ class Job {
 
   void TryStart(absl::Time now, Actions& actions);
   void Hear(const MemberId& member, uint64_t open_round, absl::Time now);
+  void EvictSilentMembers(absl::Time now, Actions& actions);
+  // From here on that incarnation is dead. `why` completes "worker `w-5` was evicted: ".
+  void Evict(const std::string& worker, const std::string& why, absl::Time now, Actions& actions);
+  // Others know that these, and earlier incarnations, are dead.
+  void LearnFences(const google::protobuf::RepeatedPtrField<v1::Member>& fences, absl::Time now,
+                   Actions& actions);
+  // Forgets the evicted that stand in no roster any more.
+  void ForgetEvicted();
   // Lets go of members that have left and are not needed any more.
   void ReleaseLeavers(Actions& actions);
   // Those who are here hold nothing; the next one does.
@@ -134,6 +153,7 @@ class Job {
   const uint64_t serial_;
   const std::shared_ptr<const JobDescription> description_;
   const uint32_t window_chunks_;
+  const EvictionRule eviction_;
   const uint64_t admitted_bytes_;
   const absl::Time created_at_;
 
@@ -142,6 +162,10 @@ class Job {
   absl::optional<JobRecovery> recovery_;
   bool stopped_ = false;
   std::map<std::string, MemberState> members_;
+  // The highest dead incarnation by worker; these only grow.
+  std::map<std::string, uint64_t> fences_;
+  absl::Duration running_time_;
+  const absl::Duration created_running_;
   // This aggregator's chunks, ascending.
   std::vector<ChunkRound> chunks_;
   // The lowest round that some chunk has not finished, and the first such chunk (an index into

@@ -96,6 +96,10 @@ void JobRecovery::Withdraw(const MemberId& member) {
   for (ChunkRecovery& chunk : chunks_) chunk.Withdraw(member);
 }
 
+void JobRecovery::Evict(const MemberId& member) {
+  for (ChunkRecovery& chunk : chunks_) chunk.Evict(member);
+}
+
 absl::Status JobRecovery::Take(const MemberId& member, Replayed piece) {
   return Find(ChunkOf(piece)).Take(member, std::move(piece));
 }

@@ -39,6 +39,9 @@ class JobRecovery {
   // It has gone.
   void Withdraw(const MemberId& member);
 
+  // The member is dead: it is not waited for.
+  void Evict(const MemberId& member);
+
   // As ChunkRecovery::Take.
   absl::Status Take(const MemberId& member, Replayed piece);
   void TakeOutcome(const ExchangeOutcome& outcome);

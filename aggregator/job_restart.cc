@@ -61,6 +61,14 @@ void Job::FinishRecovery(absl::Time now, Actions& actions) {
   }
   recovery_.reset();
   formed_ = true;
+  for (const auto& [worker, incarnation] : fences_) {
+    for (ChunkRound& chunk : chunks_) {
+      const absl::optional<size_t> position = chunk.history().roster().IndexOf(worker);
+      if (!position.has_value()) continue;
+      const MemberId& member = chunk.history().roster().members()[*position];
+      if (member.incarnation <= incarnation) chunk.Evict(member);
+    }
+  }
   CloseStrangers(actions);
   if (!chunks_.empty()) {
     frontier_round_ = chunks_.front().place().round;

@@ -294,6 +294,10 @@ void Session::OnResult(size_t aggregator, CheckedResult result, absl::Time now) 
   const absl::StatusOr<ChunkHistory::Applied> applied = chunks_[index].history.Apply(result);
   if (!applied.ok()) return OnBadMessage(aggregator, applied.status());
   if (applied->duplicate) return;
+  for (const v1::Member& dead : result.header.evicted()) {
+    uint64_t& fence = fences_[dead.worker()];
+    fence = std::max(fence, dead.incarnation());
+  }
   Archive(*applied, result);
   if (result.header.has_genesis()) {
     --missing_genesis_;

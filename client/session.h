@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -159,6 +160,7 @@ class Session {
   v1::ClientMessage HelloTo(size_t aggregator) const;
   v1::ClientMessage HeartbeatAt(absl::Time now) const;
   v1::LinkReport Links() const;
+  void AddFences(google::protobuf::RepeatedPtrField<v1::Member>& fences) const;
 
   void Archive(const ChunkHistory::Applied& applied, const CheckedResult& result);
   void TakeResult(const ChunkHistory::Applied& applied, CheckedResult result);
@@ -199,6 +201,8 @@ class Session {
   // Results of rounds that this worker has not opened yet: others may close a round without it.
   std::vector<ChunkResult> early_results_;
   absl::Time leave_deadline_ = absl::InfiniteFuture();
+  // The highest dead incarnation by worker, as headers have told; told on to all aggregators.
+  std::map<std::string, uint64_t> fences_;
   Counters counters_;
 };
 

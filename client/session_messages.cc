@@ -22,6 +22,7 @@ v1::ClientMessage Session::HelloTo(size_t aggregator) const {
     hello.add_aggregators(address.name);
   }
   hello.set_aggregator_index(static_cast<uint32_t>(aggregator));
+  AddFences(*hello.mutable_fences());
   std::vector<Roster> last_rosters;
   for (size_t p = 0; p < aggregators_[aggregator].num_chunks; ++p) {
     const Chunk& chunk = ChunkAt(aggregator, p);
@@ -49,6 +50,12 @@ v1::ClientMessage Session::HelloTo(size_t aggregator) const {
   return message;
 }
 
+void Session::AddFences(google::protobuf::RepeatedPtrField<v1::Member>& fences) const {
+  for (const auto& [worker, incarnation] : fences_) {
+    *fences.Add() = EncodeMember({worker, incarnation});
+  }
+}
+
 v1::LinkReport Session::Links() const {
   v1::LinkReport links;
   for (const Aggregator& aggregator : aggregators_) {
@@ -64,6 +71,7 @@ v1::ClientMessage Session::HeartbeatAt(absl::Time now) const {
   v1::ClientMessage message;
   v1::Heartbeat& heartbeat = *message.mutable_heartbeat();
   *heartbeat.mutable_links() = Links();
+  AddFences(*heartbeat.mutable_fences());
   for (size_t a = 0; a < aggregators_.size(); ++a) {
     if (aggregators_[a].waiting_since == absl::InfiniteFuture()) continue;
     v1::Heartbeat::Wait& wait = *heartbeat.add_waits();

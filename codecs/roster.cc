@@ -169,6 +169,16 @@ absl::StatusOr<Roster> Roster::After(const v1::ResultHeader& header) const {
   return next;
 }
 
+absl::Status Roster::Complete(v1::ResultHeader& header) const {
+  TALLY_ASSIGN_OR_RETURN(const Roster next, AfterEvents(header));
+  const bool changed = *next.members_ != *members_;
+  header.set_epoch(changed ? epoch_ + 1 : epoch_);
+  header.clear_roster();
+  if (!changed) return absl::OkStatus();
+  for (const MemberId& member : next.members()) *header.add_roster() = EncodeMember(member);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Roster> Roster::AfterEvents(const v1::ResultHeader& header) const {
   if (header.returned_size() + header.left_size() + header.evicted_size() +
           header.activated_size() ==

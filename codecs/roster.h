@@ -51,6 +51,12 @@ class Roster {
   // Position of the worker, if it is a member.
   absl::optional<size_t> IndexOf(absl::string_view worker) const;
 
+  // Whether this very incarnation is a member.
+  bool Has(const MemberId& member) const {
+    const absl::optional<size_t> position = IndexOf(member.worker);
+    return position.has_value() && (*members_)[*position] == member;
+  }
+
   // The roster of the exchange after `header`, which follows this one in a chunk's history: without
   // the members that returned, left or were evicted, and with the activated ones. A genesis gives
   // the roster that it lists, whatever this one is.
@@ -61,6 +67,10 @@ class Roster {
   // - `roster` is not the new one where it changed, or not empty where it did not;
   // - a genesis lists no members, unsorted ones or more than a roster may have.
   absl::StatusOr<Roster> After(const v1::ResultHeader& header) const;
+
+  // Fills in `epoch` and `roster` of a header that follows this roster, from the events in it.
+  // Returns DATA_LOSS as After does for members that go and come.
+  absl::Status Complete(v1::ResultHeader& header) const;
 
   // The members whose bits are set in `participants`, in roster order.
   // Returns DATA_LOSS if the bitmap has not ceil(size() / 8) bytes, or an unused bit is set.

@@ -72,9 +72,9 @@ void Dispatcher::SnapshotAck(StreamId stream, const v1::ResidualSnapshotAck& ack
   CarryOut(engine_.HandleSnapshotAck(stream, ack, clock_->Now()));
 }
 
-void Dispatcher::Heartbeat(StreamId stream, const v1::LinkReport& links) {
+void Dispatcher::Heartbeat(StreamId stream, const v1::Heartbeat& heartbeat) {
   const MutexLock lock(&mutex_);
-  CarryOut(engine_.HandleHeartbeat(stream, links, clock_->Now()));
+  CarryOut(engine_.HandleHeartbeat(stream, heartbeat, clock_->Now()));
 }
 
 void Dispatcher::Leave(StreamId stream, const v1::Leave& leave) {

@@ -60,7 +60,7 @@ class Dispatcher {
   void Contribution(StreamId stream, StagedContribution contribution);
   void Replay(StreamId stream, Replayed piece);
   void SnapshotAck(StreamId stream, const v1::ResidualSnapshotAck& ack);
-  void Heartbeat(StreamId stream, const v1::LinkReport& links);
+  void Heartbeat(StreamId stream, const v1::Heartbeat& heartbeat);
   void Leave(StreamId stream, const v1::Leave& leave);
   // The stream broke a rule.
   void Offence(StreamId stream, const absl::Status& status);

@@ -70,7 +70,7 @@ absl::Status ExchangeStream::HandleMessage() {
       dispatcher_->SnapshotAck(id_, message.residual_snapshot_ack());
       return absl::OkStatus();
     case v1::ClientMessage::kHeartbeat:
-      dispatcher_->Heartbeat(id_, message.heartbeat().links());
+      dispatcher_->Heartbeat(id_, message.heartbeat());
       return absl::OkStatus();
     case v1::ClientMessage::kLeave:
       dispatcher_->Leave(id_, message.leave());

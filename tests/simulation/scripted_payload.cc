@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/types/variant.h"
+#include "base/digest.h"
 #include "codecs/sign_codec.h"
 #include "codecs/sparse_codec.h"
 #include "kernels/live_mask.h"
@@ -114,6 +115,11 @@ Exchange ScriptedExchange(const Layout& layout, uint32_t chunk, uint64_t round) 
       return {SignExchange{ScaleRule::kRootMeanSquare, {ScaleGranularity::Unit::kBlock, 256}},
               round % 3 == 0 ? Divisor::kRoster : Divisor::kParticipants};
   }
+}
+
+uint64_t ScriptSeed(uint64_t run_seed, absl::string_view worker, uint32_t chunk, uint32_t half,
+                    uint64_t prev_chain) {
+  return Mix64(run_seed ^ Digest64(worker) ^ Mix64(prev_chain + half) ^ Mix64(chunk * kGolden64));
 }
 
 Buffer ScriptedPayload(const Exchange& exchange, const Layout& layout, uint32_t chunk,

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "absl/strings/string_view.h"
 #include "base/buffer.h"
 #include "codecs/exchange.h"
 #include "codecs/layout.h"
@@ -15,6 +16,11 @@ namespace tally {
 // take turns between signs (mostly), dense, votes and sparse values; groups are exchanged by
 // sketch; dense chunks dense.
 Exchange ScriptedExchange(const Layout& layout, uint32_t chunk, uint64_t round);
+
+// What a worker's payload is drawn from: also what was shared before, so that one wrong bit
+// spreads.
+uint64_t ScriptSeed(uint64_t run_seed, absl::string_view worker, uint32_t chunk, uint32_t half,
+                    uint64_t prev_chain);
 
 // A valid payload for it, drawn from `seed`: values are multiples of 1/64, scales powers of two.
 Buffer ScriptedPayload(const Exchange& exchange, const Layout& layout, uint32_t chunk,

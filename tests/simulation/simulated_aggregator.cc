@@ -96,7 +96,7 @@ absl::Status SimulatedAggregator::Handle(SimulatedStream& stream, v1::ClientMess
       CarryOut(engine_->HandleSnapshotAck(stream.id, message.residual_snapshot_ack(), now));
       return absl::OkStatus();
     case v1::ClientMessage::kHeartbeat:
-      CarryOut(engine_->HandleHeartbeat(stream.id, message.heartbeat().links(), now));
+      CarryOut(engine_->HandleHeartbeat(stream.id, message.heartbeat(), now));
       return absl::OkStatus();
     case v1::ClientMessage::kLeave:
       CarryOut(engine_->HandleLeave(stream.id, message.leave(), now));

@@ -23,11 +23,12 @@ class SimulatedJob {
     }
     for (uint32_t w = 0; w < options.workers; ++w) {
       workers_.push_back(std::make_unique<SimulatedWorker>(&network_, &aggregators_, OptionsOf(w),
-                                                           MemberId{WorkerName(w), 1000 + w},
-                                                           options.rounds, options.seed));
+                                                           SimulatedMember(w), options.rounds,
+                                                           options.seed));
     }
     Repeat(options.aggregator_kills, [this] { KillAggregator(); });
     Repeat(options.cuts, [this] { Cut(); });
+    Repeat(options.worker_kills, [this] { KillWorker(); });
   }
 
   SimulationReport Run() {
@@ -42,18 +43,16 @@ class SimulatedJob {
   }
 
  private:
-  static std::string WorkerName(uint32_t index) { return absl::StrCat("w-", index); }
-
   ClientOptions OptionsOf(uint32_t worker) const {
     ClientOptions options;
     options.job = "simulated";
-    options.worker = WorkerName(worker);
+    options.worker = SimulatedMember(worker).worker;
     for (uint32_t a = 0; a < options_.aggregators; ++a) {
       options.aggregators.push_back({absl::StrCat("agg-", a), "simulated"});
     }
     options.layout = SimulatedLayout(options_.dealt);
     options.expected_workers = options_.workers;
-    options.seed = 7;
+    options.seed = kSimulatedSeed;
     options.snapshot_interval = options_.snapshot_interval;
     return options;
   }
@@ -99,6 +98,19 @@ class SimulatedJob {
                             [&aggregator] { aggregator.Start(); });
   }
 
+  void KillWorker() {
+    std::vector<SimulatedWorker*> alive;
+    for (const auto& worker : workers_) {
+      // Nobody starts a run without those that it expects.
+      if (!worker->dead() && !worker->started()) return;
+      if (!worker->finished()) alive.push_back(worker.get());
+    }
+    if (alive.size() < 2) return;
+    SimulatedWorker& worker = *alive[faults_.Below(alive.size())];
+    report_.killed_workers.push_back(worker.name());
+    worker.Kill();
+  }
+
   void Cut() {
     SimulatedAggregator& aggregator = *aggregators_[faults_.Below(aggregators_.size())];
     const std::vector<std::shared_ptr<SimulatedStream>> streams = aggregator.streams();
@@ -133,12 +145,15 @@ Layout SimulatedLayout(bool dealt) {
   return *std::move(layout);
 }
 
+MemberId SimulatedMember(uint32_t index) { return {absl::StrCat("w-", index), 1000 + index}; }
+
 std::string FirstDifference(const SimulationReport& run, const SimulationReport& other) {
   for (const auto& [worker, chunks] : run.histories) {
     for (const auto& [chunk, entries] : chunks) {
       const auto describe = [](const AppliedEntry& entry) {
         return absl::StrCat(PlaceName(entry.place), ", chain ", absl::Hex(entry.chain),
-                            entry.counted ? "" : ", missed", entry.rebased ? ", rebased" : "");
+                            entry.counted ? "" : ", missed",
+                            entry.header.residual_rebased() ? ", rebased" : "");
       };
       const std::vector<AppliedEntry>& theirs = other.histories.at(worker).at(chunk);
       for (size_t i = 0; i < std::max(entries.size(), theirs.size()); ++i) {

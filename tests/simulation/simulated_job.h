@@ -12,6 +12,8 @@
 #include "absl/status/status.h"
 #include "codecs/layout.h"
 #include "codecs/place.h"
+#include "codecs/roster.h"
+#include "proto/tally/v1/exchange.pb.h"
 #include "tests/simulation/event_queue.h"
 
 namespace tally {
@@ -31,19 +33,25 @@ struct SimulationOptions {
   // Mean time between two faults of each sort; infinite: none.
   absl::Duration aggregator_kills = absl::InfiniteDuration();
   absl::Duration cuts = absl::InfiniteDuration();
+  // Workers that are killed for good, one after the other; at least one survives.
+  absl::Duration worker_kills = absl::InfiniteDuration();
   // Then the faults end: who only ever waits for a process that is killed again gives up, and may.
   absl::Duration faults_for = absl::Seconds(3);
   // After this much simulated time the run counts as stuck.
   absl::Duration deadline = absl::Hours(1);
 };
 
+// Of all random draws of simulated runs.
+inline constexpr uint64_t kSimulatedSeed = 7;
+MemberId SimulatedMember(uint32_t index);
+
 // An entry of a chunk's history, as a worker applied it.
 struct AppliedEntry {
   Place place;
   uint64_t chain = 0;
+  // The header names this worker.
   bool counted = false;
-  bool rebased = false;
-  friend bool operator==(const AppliedEntry&, const AppliedEntry&) = default;
+  v1::ResultHeader header;
 };
 
 struct SimulationReport {
@@ -52,13 +60,19 @@ struct SimulationReport {
   // By worker and chunk.
   std::map<std::string, std::map<uint32_t, std::vector<AppliedEntry>>> histories;
   uint64_t aggregator_kills = 0;
-  uint64_t recoveries = 0;
+  std::vector<std::string> killed_workers;
   uint64_t cuts = 0;
   absl::Duration duration;
 };
 
 // The job's layout: 600 compressed and 10 dense elements in some chunks, or in groups.
 Layout SimulatedLayout(bool dealt);
+
+// Replays a history by itself: every payload must follow from the scripted contributions of those
+// whom its header names, and from the residual before. Returns what does not, naming chunk and
+// round.
+absl::Status CheckHistory(const SimulationOptions& options, uint32_t chunk,
+                          const std::vector<AppliedEntry>& history);
 
 // Where two runs of a job first differ, for people; empty: nowhere.
 std::string FirstDifference(const SimulationReport& run, const SimulationReport& other);

@@ -101,8 +101,12 @@ class SimulatedWorker {
   SimulatedWorker(SimulatedNetwork* network, Aggregators* aggregators, ClientOptions options,
                   MemberId member, uint64_t rounds, uint64_t seed);
 
-  // Has left, or failed.
-  bool finished() const { return left_ || !failure_.ok(); }
+  // Ends it without a word.
+  void Kill();
+  bool dead() const { return dead_; }
+  bool started() const { return session_.started(); }
+  // Has left, failed or was killed.
+  bool finished() const { return left_ || dead_ || !failure_.ok(); }
   const absl::Status& failure() const { return failure_; }
   std::string WaitingFor() const;
   const std::string& name() const { return options_.worker; }
@@ -128,7 +132,7 @@ class SimulatedWorker {
   Aggregators* const aggregators_;
   const ClientOptions options_;
   const uint64_t last_round_;
-  const uint64_t seed_;
+  const uint64_t run_seed_;
   Choices choices_;
   Session session_;
   // By aggregator; null: none.
@@ -140,6 +144,7 @@ class SimulatedWorker {
   bool thinking_ = false;
   bool leaving_ = false;
   bool left_ = false;
+  bool dead_ = false;
   absl::Status failure_;
 };
 

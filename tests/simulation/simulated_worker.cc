@@ -32,8 +32,8 @@ SimulatedWorker::SimulatedWorker(SimulatedNetwork* network, Aggregators* aggrega
       aggregators_(aggregators),
       options_(std::move(options)),
       last_round_(options_.first_round + rounds - 1),
-      seed_(Mix64(seed) ^ Digest64(options_.worker)),
-      choices_(seed_, /*purpose=*/2),
+      run_seed_(seed),
+      choices_(Mix64(seed) ^ Digest64(options_.worker), /*purpose=*/2),
       session_(options_, std::move(member), network->events().now()),
       streams_(options_.aggregators.size()) {
   session_.Tick(network_->events().now());
@@ -62,7 +62,7 @@ void SimulatedWorker::ReceiveResult(const SimulatedStream& stream, const StoredR
     AppliedEntry entry;
     entry.place = PlaceOf(checked->header);
     entry.chain = checked->chain;
-    entry.rebased = checked->header.residual_rebased();
+    entry.header = checked->header;
     pending_[{checked->header.chunk(), entry.place}] = entry;
     session_.OnResult(stream.aggregator, *std::move(checked), network_->events().now());
   } else {
@@ -110,7 +110,20 @@ void SimulatedWorker::LoseStream(const SimulatedStream& stream, const absl::Stat
   CarryOut();
 }
 
+void SimulatedWorker::Kill() {
+  dead_ = true;
+  for (std::shared_ptr<SimulatedStream>& stream : streams_) {
+    if (stream == nullptr) continue;
+    network_->events().After(network_->Latency(), [this, stream] {
+      (*aggregators_)[stream->aggregator]->ReceiveEnd(stream);
+      stream->broken = true;
+    });
+    stream = nullptr;
+  }
+}
+
 void SimulatedWorker::CarryOut() {
+  if (dead_) return;
   for (SessionAction& action : session_.TakeActions()) {
     if (const auto* open = absl::get_if<OpenStream>(&action)) {
       streams_[open->aggregator] = network_->Open(this, open->aggregator);
@@ -181,10 +194,9 @@ void SimulatedWorker::Contribute(uint32_t chunk, const Exchange& exchange, uint3
   if (finished()) return;
   const std::vector<AppliedEntry>& past = history_[chunk];
   const uint64_t chain = past.empty() ? 0 : past.back().chain;
-  // The script depends on what was shared before: one wrong bit spreads.
-  const uint64_t seed = Mix64(seed_ ^ Mix64(chain + half) ^ Mix64(chunk * kGolden64));
-  auto payload =
-      std::make_shared<const Buffer>(ScriptedPayload(exchange, *options_.layout, chunk, seed));
+  auto payload = std::make_shared<const Buffer>(
+      ScriptedPayload(exchange, *options_.layout, chunk,
+                      ScriptSeed(run_seed_, options_.worker, chunk, half, chain)));
   v1::Contribution contribution;
   *contribution.mutable_exchange() = EncodeExchange(exchange);
   contribution.set_payload_digest(Digest64(payload->bytes()));
@@ -197,7 +209,7 @@ void SimulatedWorker::ScheduleTick() {
   const absl::Time next = session_.NextTick();
   if (finished() || next == absl::InfiniteFuture()) return;
   network_->events().At(next, [this, tick = ++tick_] {
-    if (tick != tick_) return;
+    if (tick != tick_ || dead_) return;
     session_.Tick(network_->events().now());
     CarryOut();
   });

@@ -50,8 +50,8 @@ class EngineDriver {
   StreamId Open(const v1::Hello& hello);
   // Reads the contribution as a server does, every slice of it, and hands it to the engine.
   void Contribute(StreamId stream, const TestContribution& contribution);
-  void Heartbeat(StreamId stream, const v1::LinkReport& links = {}) {
-    CarryOut(engine_.HandleHeartbeat(stream, links, now_));
+  void Heartbeat(StreamId stream, const v1::Heartbeat& heartbeat = {}) {
+    CarryOut(engine_.HandleHeartbeat(stream, heartbeat, now_));
   }
   void Leave(StreamId stream, uint64_t last_round = 0);
   // The stream's connection breaks.

@@ -1,0 +1,38 @@
+// Who is held for dead.
+#ifndef TALLY_AGGREGATOR_EVICTION_H_
+#define TALLY_AGGREGATOR_EVICTION_H_
+
+#include <cstddef>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+
+namespace tally {
+
+struct EvictionRule {
+  // A member that was silent for so long, in the aggregator's own running time, may be evicted.
+  absl::Duration evict_after = absl::Seconds(30);
+  // The same with fewer witnesses than a majority needs, but at least one.
+  absl::Duration minority_after = absl::Seconds(120);
+};
+
+// What is known of a member of the roster.
+struct MemberSign {
+  absl::Duration silent_for;
+  // It has a stream here.
+  bool connected = false;
+  // It has reported a stream to every aggregator of the job.
+  bool reaches_all = false;
+};
+
+// The positions in `roster`, sorted by worker id, of the members to be evicted: those that were
+// silent for too long, if there are witnesses. A witness is heard, stays and has streams to all
+// aggregators; more than half of the roster must be witnesses, or half of it with its first member.
+// So nobody is evicted while an aggregator is down or while everybody is cut off from something:
+// it would help nobody; and two aggregators that see different halves of a roster never evict both.
+std::vector<size_t> MembersToEvict(absl::Span<const MemberSign> roster, const EvictionRule& rule);
+
+}  // namespace tally
+
+#endif  // TALLY_AGGREGATOR_EVICTION_H_

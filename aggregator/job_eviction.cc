@@ -1,0 +1,94 @@
+// How a job evicts members.
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "aggregator/job.h"
+
+namespace tally {
+
+void Job::EvictSilentMembers(absl::Time now, Actions& actions) {
+  // By worker.
+  std::map<std::string, MemberSign> signs;
+  for (const auto& [worker, state] : members_) {
+    if (state.left || state.evicted) continue;
+    signs[worker] = {.silent_for = running_time_ - state.heard_at,
+                     .connected = state.stream.has_value(),
+                     .reaches_all = state.reaches_all};
+  }
+  if (recovery_.has_value()) {
+    // Who has not come since the restart was never heard here.
+    for (const MemberId& member : recovery_->missing()) {
+      signs.insert({member.worker, {.silent_for = running_time_ - created_running_}});
+    }
+  }
+  std::vector<std::string> workers;
+  std::vector<MemberSign> roster;
+  for (const auto& [worker, sign] : signs) {
+    workers.push_back(worker);
+    roster.push_back(sign);
+  }
+  for (const size_t position : MembersToEvict(roster, eviction_)) {
+    Evict(workers[position],
+          absl::StrFormat("silent for %.1f s", absl::ToDoubleSeconds(roster[position].silent_for)),
+          now, actions);
+  }
+}
+
+void Job::Evict(const std::string& worker, const std::string& why, absl::Time now,
+                Actions& actions) {
+  const auto found = members_.find(worker);
+  MemberId member = {worker, found == members_.end() ? 0 : found->second.incarnation};
+  if (recovery_.has_value()) {
+    for (const MemberId& missing : recovery_->missing()) {
+      if (missing.worker == worker) member = missing;
+    }
+  }
+  uint64_t& fence = fences_[worker];
+  fence = std::max(fence, member.incarnation);
+  if (found != members_.end()) {
+    found->second.evicted = true;
+    CloseMember(found->second,
+                absl::FailedPreconditionError(absl::StrCat(
+                    "worker `", worker, "`/", member.incarnation, " was evicted: ", why)),
+                actions);
+  }
+  if (recovery_.has_value()) {
+    recovery_->Evict(member);
+    return Recover(now, actions);
+  }
+  for (ChunkRound& chunk : chunks_) {
+    chunk.Evict(member);
+    SealIfReady(chunk, now, actions);
+  }
+}
+
+void Job::LearnFences(const google::protobuf::RepeatedPtrField<v1::Member>& fences, absl::Time now,
+                      Actions& actions) {
+  for (const v1::Member& dead : fences) {
+    const auto found = members_.find(dead.worker());
+    const bool is_member = found != members_.end() && !found->second.evicted &&
+                           found->second.incarnation <= dead.incarnation();
+    if (is_member && formed_) {
+      Evict(dead.worker(), "another aggregator has evicted it", now, actions);
+    }
+    uint64_t& fence = fences_[dead.worker()];
+    fence = std::max(fence, dead.incarnation());
+  }
+}
+
+void Job::ForgetEvicted() {
+  for (auto entry = members_.begin(); entry != members_.end();) {
+    const MemberId member = {entry->first, entry->second.incarnation};
+    const bool is_needed =
+        !entry->second.evicted || recovery_.has_value() ||
+        std::any_of(chunks_.begin(), chunks_.end(),
+                    [&](const ChunkRound& chunk) { return chunk.history().roster().Has(member); });
+    entry = is_needed ? std::next(entry) : members_.erase(entry);
+  }
+}
+
+}  // namespace tally
