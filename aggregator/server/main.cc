@@ -39,6 +39,13 @@ ABSL_FLAG(absl::Duration, drain_timeout, absl::Seconds(20),
           "After SIGTERM or SIGINT: how long rounds under way may take to end.");
 ABSL_FLAG(absl::Duration, silence_limit, absl::Seconds(30),
           "A stream that sends nothing for so long is closed.");
+ABSL_FLAG(absl::Duration, evict_after, absl::Seconds(30),
+          "A worker that was silent for so long is held for dead, if enough others reach all "
+          "aggregators; its run goes on without it.");
+ABSL_FLAG(absl::Duration, minority_after, absl::Seconds(120),
+          "The same if fewer of the others do, but at least one.");
+ABSL_FLAG(absl::Duration, recover_after, absl::Seconds(30),
+          "After its start the aggregator holds nobody for dead for so long.");
 ABSL_FLAG(absl::Duration, forget_after, absl::Seconds(30),
           "A run of which no worker has been connected for so long is over.");
 ABSL_FLAG(std::string, log_level, "info", "debug, info, warning, error or off.");
@@ -80,7 +87,10 @@ absl::Status Run(const sigset_t& stop_signals) {
                threads == 0 ? static_cast<int>(std::thread::hardware_concurrency()) : threads,
            .silence_limit = absl::GetFlag(FLAGS_silence_limit),
            .forget_after = absl::GetFlag(FLAGS_forget_after),
-           .drain_timeout = absl::GetFlag(FLAGS_drain_timeout)},
+           .drain_timeout = absl::GetFlag(FLAGS_drain_timeout),
+           .evict_after = absl::GetFlag(FLAGS_evict_after),
+           .minority_after = absl::GetFlag(FLAGS_minority_after),
+           .recover_after = absl::GetFlag(FLAGS_recover_after)},
           backend, &clock));
   LogInfo(absl::StrCat("aggregator `", absl::GetFlag(FLAGS_name), "` listens on ",
                        absl::GetFlag(FLAGS_listen), " (port ", server->port(), "), memory limit ",

@@ -60,15 +60,25 @@ absl::Status Validate(const ServerOptions& options) {
   };
   TALLY_RETURN_IF_ERROR(check_positive("silence_limit", options.silence_limit));
   TALLY_RETURN_IF_ERROR(check_positive("forget_after", options.forget_after));
+  TALLY_RETURN_IF_ERROR(check_positive("evict_after", options.evict_after));
+  TALLY_RETURN_IF_ERROR(check_positive("recover_after", options.recover_after));
+  if (options.minority_after < options.evict_after) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "`minority_after` = ", absl::FormatDuration(options.minority_after),
+        ", must be at least `evict_after` = ", absl::FormatDuration(options.evict_after)));
+  }
   return check_positive("drain_timeout", options.drain_timeout);
 }
 
 EngineOptions MakeEngineOptions(const ServerOptions& options, const Clock& clock) {
-  EngineOptions engine{.name = options.name,
-                       .memory_limit_bytes = options.memory_limit_bytes / 4 * 3,
-                       .window_chunks = options.window_chunks,
-                       .forget_after = options.forget_after,
-                       .silence_limit = options.silence_limit};
+  EngineOptions engine{
+      .name = options.name,
+      .memory_limit_bytes = options.memory_limit_bytes / 4 * 3,
+      .window_chunks = options.window_chunks,
+      .forget_after = options.forget_after,
+      .silence_limit = options.silence_limit,
+      .eviction = {.evict_after = options.evict_after, .minority_after = options.minority_after},
+      .recover_after = options.recover_after};
   engine.instance.set_start_us(static_cast<uint64_t>(absl::ToUnixMicros(clock.Now())));
   std::random_device random;
   engine.instance.set_random((uint64_t{random()} << 32) | random());

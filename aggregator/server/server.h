@@ -25,6 +25,12 @@ struct ServerOptions {
   absl::Duration silence_limit = absl::Seconds(30);
   absl::Duration forget_after = absl::Seconds(30);
   absl::Duration drain_timeout = absl::Seconds(20);
+  // When a silent member is held for dead (aggregator/eviction.h); minority_after is at least
+  // evict_after.
+  absl::Duration evict_after = absl::Seconds(30);
+  absl::Duration minority_after = absl::Seconds(120);
+  // How long after its start the aggregator waits for members to come before it may evict any.
+  absl::Duration recover_after = absl::Seconds(30);
 };
 
 // The service of proto/tally/v1/aggregation.proto, with gRPC's health service ("" and

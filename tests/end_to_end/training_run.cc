@@ -59,8 +59,10 @@ class Run {
     TALLY_RETURN_IF_ERROR(StartAggregators());
     TALLY_RETURN_IF_ERROR(StartWorkers());
     TALLY_RETURN_IF_ERROR(KillAggregators());
-    for (const std::unique_ptr<ChildProcess>& worker : workers_) {
-      TALLY_RETURN_IF_ERROR(worker->Wait(options_.timeout));
+    TALLY_RETURN_IF_ERROR(KillWorker());
+    for (int rank = 0; rank < options_.num_workers; ++rank) {
+      if (rank == options_.killed_worker) continue;
+      TALLY_RETURN_IF_ERROR(workers_[static_cast<size_t>(rank)]->Wait(options_.timeout));
     }
     for (const std::unique_ptr<ChildProcess>& aggregator : aggregators_) {
       aggregator->Signal(SIGTERM);
@@ -93,11 +95,11 @@ class Run {
     TALLY_ASSIGN_OR_RETURN(const std::string program,
                            ProgramPath("aggregator/server/tally-aggregator"));
     const std::string name = absl::StrCat("agg-", index);
-    return ChildProcess::Start(
-        program,
-        {absl::StrCat("--name=", name), absl::StrCat("--listen=127.0.0.1:", port),
-         absl::StrCat("--port_file=", PathOf(name + ".port"))},
-        PathOf(name + ".log"));
+    std::vector<std::string> flags = {absl::StrCat("--name=", name),
+                                      absl::StrCat("--listen=127.0.0.1:", port),
+                                      absl::StrCat("--port_file=", PathOf(name + ".port"))};
+    flags.insert(flags.end(), options_.aggregator_flags.begin(), options_.aggregator_flags.end());
+    return ChildProcess::Start(program, flags, PathOf(name + ".log"));
   }
 
   // Kills as often as asked for. Fails if the workers are done before: nothing was shown then.
@@ -137,9 +139,21 @@ class Run {
     return absl::OkStatus();
   }
 
+  absl::Status KillWorker() {
+    if (!options_.killed_worker.has_value()) return absl::OkStatus();
+    ChildProcess& worker = *workers_[static_cast<size_t>(*options_.killed_worker)];
+    const absl::Status end = worker.Wait(options_.kill_interval);
+    if (!absl::IsDeadlineExceeded(end)) {
+      return absl::FailedPreconditionError("the run was over before a worker was killed");
+    }
+    worker.Signal(SIGKILL);
+    return absl::OkStatus();
+  }
+
   absl::StatusOr<std::vector<TrainingReport>> ReadReports() const {
     std::vector<TrainingReport> reports;
     for (int rank = 0; rank < options_.num_workers; ++rank) {
+      if (rank == options_.killed_worker) continue;
       std::ifstream file(PathOf(absl::StrCat("w-", rank, ".json")), std::ios::binary);
       const std::string json{std::istreambuf_iterator<char>(file),
                              std::istreambuf_iterator<char>()};

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "examples/training_report.h"
 
 namespace tally {
@@ -22,12 +23,17 @@ struct TrainingRunOptions {
   // port while the workers run, with this pause in between.
   int aggregator_kills = 0;
   absl::Duration kill_interval = absl::Milliseconds(300);
+  // If set: the worker of this rank is killed with SIGKILL after kill_interval, for good; it has no
+  // report.
+  absl::optional<int> killed_worker;
+  // More flags for every aggregator.
+  std::vector<std::string> aggregator_flags;
   // For each process to do its part; bounds a run that hangs.
   absl::Duration timeout = absl::Minutes(2);
 };
 
 // Starts aggregators on free ports and mlp_trainer processes on a text of its own, lets them run to
-// their end, and returns the workers' reports by rank. Finds the programs in the test's runfiles.
+// their end, and returns the surviving workers' reports by rank. Finds the programs in the test's runfiles.
 // Returns the first error of a process, with the end of its log.
 absl::StatusOr<std::vector<TrainingReport>> RunTraining(const TrainingRunOptions& options);
 
