@@ -1,0 +1,72 @@
+#include "tests/simulation/schedule.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "tests/simulation/choices.h"
+
+namespace tally {
+namespace {
+
+using History = std::map<uint32_t, std::vector<AppliedEntry>>;
+
+absl::Status CheckOneHistory(const SimulationOptions& options, const SimulationReport& report) {
+  const History* first = nullptr;
+  for (const auto& [worker, history] : report.histories) {
+    const std::vector<std::string>& killed = report.killed_workers;
+    if (std::find(killed.begin(), killed.end(), worker) != killed.end()) continue;
+    if (first == nullptr) first = &history;
+    for (const auto& [chunk, entries] : history) {
+      const std::vector<AppliedEntry>& others = first->at(chunk);
+      if (entries.size() != others.size() || entries.back().chain != others.back().chain) {
+        return absl::DataLossError(
+            absl::StrCat(worker, ", chunk ", chunk, ": another history than the others'"));
+      }
+    }
+  }
+  for (const auto& [chunk, entries] : *first) {
+    TALLY_RETURN_IF_ERROR(CheckHistory(options, chunk, entries));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+SimulationOptions ScheduleOf(uint64_t seed) {
+  Choices choices(seed, /*purpose=*/4);
+  SimulationOptions options;
+  options.seed = seed;
+  options.workers = 1 + static_cast<uint32_t>(choices.Below(choices.OneIn(8) ? 16 : 6));
+  options.aggregators = 1 + static_cast<uint32_t>(choices.Below(4));
+  options.rounds = 5 + choices.Below(30);
+  options.snapshot_interval = 1 + static_cast<uint32_t>(choices.Below(10));
+  options.dealt = choices.OneIn(3);
+  const auto sometimes = [&](absl::Duration low, absl::Duration high) {
+    const absl::Duration mean = choices.Between(low, high);
+    return choices.OneIn(3) ? absl::InfiniteDuration() : mean;
+  };
+  options.aggregator_kills = sometimes(absl::Milliseconds(100), absl::Seconds(1));
+  options.cuts = sometimes(absl::Milliseconds(50), absl::Seconds(1));
+  options.worker_kills = sometimes(absl::Milliseconds(200), absl::Seconds(2));
+  return options;
+}
+
+absl::Status CheckSchedule(const SimulationOptions& options) {
+  const SimulationReport report = Simulate(options);
+  TALLY_RETURN_IF_ERROR(report.status);
+  TALLY_RETURN_IF_ERROR(CheckOneHistory(options, report));
+  if (!report.killed_workers.empty()) return absl::OkStatus();
+  SimulationOptions calm = options;
+  calm.aggregator_kills = calm.cuts = calm.worker_kills = absl::InfiniteDuration();
+  const SimulationReport undisturbed = Simulate(calm);
+  TALLY_RETURN_IF_ERROR(undisturbed.status);
+  const std::string difference = FirstDifference(report, undisturbed);
+  if (difference.empty()) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(difference, " in the undisturbed run"));
+}
+
+}  // namespace tally

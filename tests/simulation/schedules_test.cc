@@ -1,0 +1,27 @@
+// Many schedules of faults, each from a seed. A failure names its seed, which `soak` takes too.
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/simulation/schedule.h"
+#include "tests/util/status_matchers.h"
+
+namespace tally {
+namespace {
+
+constexpr uint64_t kSchedulesPerTest = 100;
+
+class SchedulesTest : public testing::TestWithParam<uint64_t> {};
+
+TEST_P(SchedulesTest, EveryInvariantHolds) {
+  for (uint64_t i = 0; i < kSchedulesPerTest; ++i) {
+    const uint64_t seed = GetParam() * kSchedulesPerTest + i;
+    ASSERT_THAT(CheckSchedule(ScheduleOf(seed)), IsOk()) << "seed " << seed;
+  }
+}
+
+// 20,000 in all; under sanitizers, which see the same code again and again, the first 1,000
+// (BUILD).
+INSTANTIATE_TEST_SUITE_P(First, SchedulesTest, testing::Range(uint64_t{0}, uint64_t{10}));
+INSTANTIATE_TEST_SUITE_P(Further, SchedulesTest, testing::Range(uint64_t{10}, uint64_t{200}));
+
+}  // namespace
+}  // namespace tally
