@@ -41,6 +41,8 @@ std::shared_ptr<const StoredResult> ChunkRound::Form(const Roster& roster, absl:
 void ChunkRound::Restore(ChunkRecovery::Recovered recovered, absl::Time now) {
   TALLY_CHECK(phase_ == Phase::kForming, "a history starts once");
   sealed_header_ = recovered.results.back().header;
+  tracks_roster_ = sealed_header_.exchange().divisor() == v1::DIVISOR_ROSTER;
+  head_digest_ = sealed_header_.payload_digest();
   history_.Restore(std::move(recovered.results), recovered.roster);
   residual_ = std::move(recovered.residual);
   custody_.SetFloor(recovered.floor);
@@ -100,8 +102,7 @@ absl::StatusOr<ChunkRound::Verdict> ChunkRound::Stage(const MemberId& member,
 
 absl::Status ChunkRound::CheckAnswers(const Exchange& exchange) const {
   const auto& values = absl::get<ValuesExchange>(exchange.kind);
-  // The header of the exchange before this one: the first half.
-  const uint64_t digest = sealed_header_.payload_digest();
+  const uint64_t digest = head_digest_;
   const uint32_t num_candidates = SparseCountOf(history_.newest()->payload->bytes());
   if (values.candidates_digest == digest && values.num_values == num_candidates) {
     return absl::OkStatus();
@@ -151,6 +152,11 @@ void ChunkRound::NameDepartures() {
     }
     departures_.erase(departure->member.worker);
   }
+}
+
+bool ChunkRound::NeedsTrackingRebase() const {
+  const bool roster_changes = sealed_header_.left_size() > 0 || sealed_header_.evicted_size() > 0;
+  return tracks_roster_ && (roster_changes || sealed_header_.residual_rebased());
 }
 
 absl::StatusOr<Exchange> ChunkRound::MajorityExchange() const {
@@ -207,6 +213,8 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
   const Roster& roster = history_.roster();
   if (all_abstain) {
     sealed_header_.set_participants(roster.ParticipantBitmap({}));
+    sealed_header_.set_tracking_rebase(NeedsTrackingRebase());
+    if (sealed_header_.tracking_rebase()) residual_ = nullptr;
     sealing.no_change = Append(sealed_header_, nullptr, now);
     return sealing;
   }
@@ -243,10 +251,10 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
     task.residual = residual_;
   }
   const bool names_departure = sealed_header_.left_size() > 0 || sealed_header_.evicted_size() > 0;
-  // Who tracks the mean over the roster starts anew where the roster changes.
-  const bool tracking_rebase = names_departure && exchange.divisor == Divisor::kRoster;
-  sealed_header_.set_tracking_rebase(tracking_rebase);
-  if (residual_ != nullptr && !tracking_rebase && custody_.IsDue(place_, names_departure)) {
+  tracks_roster_ = exchange.divisor == Divisor::kRoster;
+  sealed_header_.set_tracking_rebase(NeedsTrackingRebase());
+  if (residual_ != nullptr && !sealed_header_.tracking_rebase() &&
+      custody_.IsDue(place_, names_departure)) {
     task.snapshot_of = residual_;
   }
   sealed_header_.set_participants(roster.ParticipantBitmap(participants));
@@ -306,6 +314,7 @@ ChunkRound::Published ChunkRound::Append(v1::ResultHeader header, SharedBuffer p
     advice.set_floor_is_zero(floor.is_zero);
   }
   const Place next = PlaceAfter(header);
+  head_digest_ = header.payload_digest();
   Published published;
   published.result =
       history_.Append(std::move(header), std::move(payload), std::move(advice), residual_is_zero);

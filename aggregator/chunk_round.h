@@ -143,6 +143,9 @@ class ChunkRound {
   const Departure* GoneAt(size_t position) const;
   // Names those who have gone in the header that is being sealed.
   void NameDepartures();
+  // Who tracks the mean over the roster must start anew: the roster changes with the header that is
+  // being sealed, or the residual was lost.
+  bool NeedsTrackingRebase() const;
   Published Append(v1::ResultHeader header, SharedBuffer payload, absl::Time now);
   // Whom a snapshot may be given to: participants who stay.
   absl::optional<ResidualCustody::Order> GiveIntoCustody(const StoredResult& result,
@@ -168,12 +171,16 @@ class ChunkRound {
   absl::Time sealed_at_;
   // Members who go and stand in no header yet, by worker.
   std::map<std::string, Departure> departures_;
+  // Of the result before the open or sealed exchange; what a second half must answer.
+  uint64_t head_digest_ = 0;
   // Header of the exchange that was sealed last, and who takes part in it and stays.
   v1::ResultHeader sealed_header_;
   std::vector<MemberId> sealed_participants_;
   // What the mean left over; allocated at the first exchange that keeps a residual.
   std::shared_ptr<std::vector<float>> residual_;
   ResidualCustody custody_;
+  // The last exchange was divided by the roster, so workers track the mean over it.
+  bool tracks_roster_ = false;
   // The residual was lost with the last life of the aggregator: the next header says so, with its
   // last known norm.
   bool rebased_ = false;

@@ -469,6 +469,95 @@ TEST_F(ChunkRoundTest, AnExchangeWithoutParticipantsLeavesTheResidualAlone) {
   EXPECT_EQ(*first->task->residual, std::vector<float>(kNumElements, 0.25f));
 }
 
+// --- Departures ---
+
+TEST_F(ChunkRoundTest, GoesOnWithoutAnEvictedMember) {
+  Form(3);
+  ASSERT_THAT(Stage(0, Contribution(DenseFloat32(), 1)), IsOk());
+  ASSERT_THAT(Stage(2, Contribution(DenseFloat32(), 3)), IsOk());
+  EXPECT_FALSE(round_->ready());
+  round_->Evict(Member(1));
+  EXPECT_THAT(round_->missing(), IsEmpty());
+  ASSERT_TRUE(round_->ready());
+  const absl::StatusOr<ChunkRound::Sealing> sealing = round_->Seal(Now());
+  ASSERT_THAT(sealing, IsOk());
+  const auto result = Publish(*sealing);
+  EXPECT_EQ(FirstValue(*result), 2);
+  const v1::ResultHeader header = HeaderOf(*result);
+  ASSERT_EQ(header.evicted_size(), 1);
+  EXPECT_EQ(header.evicted(0).worker(), "w-1");
+  EXPECT_EQ(header.roster_size(), 2);
+  EXPECT_EQ(header.epoch(), 1u);
+  EXPECT_EQ(round_->history().roster().size(), 2u);
+}
+
+TEST_F(ChunkRoundTest, CountsWhatAnEvictedMemberHadContributed) {
+  Form(2);
+  ASSERT_THAT(Stage(1, Contribution(DenseFloat32(), 4)), IsOk());
+  round_->Evict(Member(1));
+  ASSERT_THAT(Stage(0, Contribution(DenseFloat32(), 2)), IsOk());
+  const absl::StatusOr<ChunkRound::Sealing> sealing = round_->Seal(Now());
+  ASSERT_THAT(sealing, IsOk());
+  EXPECT_EQ(FirstValue(*Publish(*sealing)), 3);
+}
+
+TEST_F(ChunkRoundTest, AMemberThatLeavesTakesPartUpToItsLastRound) {
+  Form(2);
+  round_->Leave(Member(1), kFirstRound);
+  ASSERT_THAT(Stage(0, Contribution(DenseFloat32(), 2)), IsOk());
+  EXPECT_FALSE(round_->ready()) << "its last round is this one";
+  ASSERT_THAT(Stage(1, Contribution(DenseFloat32(), 4)), IsOk());
+  const absl::StatusOr<ChunkRound::Sealing> last = round_->Seal(Now());
+  EXPECT_EQ(FirstValue(*Publish(*last)), 3);
+  ASSERT_THAT(Stage(0, Contribution(DenseFloat32(), 5)), IsOk());
+  ASSERT_TRUE(round_->ready());
+  const absl::StatusOr<ChunkRound::Sealing> next = round_->Seal(Now());
+  const auto result = Publish(*next);
+  EXPECT_EQ(FirstValue(*result), 5);
+  ASSERT_EQ(HeaderOf(*result).left_size(), 1);
+  EXPECT_EQ(HeaderOf(*result).left(0).member().worker(), "w-1");
+}
+
+TEST_F(ChunkRoundTest, NothingIsSealedOnceEverybodyHasLeft) {
+  Form(2);
+  for (const size_t i : {0, 1}) round_->Leave(Member(i), kFirstRound - 1);
+  EXPECT_FALSE(round_->ready());
+}
+
+TEST_F(ChunkRoundTest, WhoTracksTheMeanStartsAnewWhereTheRosterChanges) {
+  Form(2);
+  StageAll(OverRoster(SignBlocks256()), {1, 2});
+  const absl::StatusOr<ChunkRound::Sealing> first = round_->Seal(Now());
+  EXPECT_FALSE(HeaderOf(*Publish(*first)).tracking_rebase());
+  round_->Evict(Member(1));
+  ASSERT_THAT(Stage(0, Contribution(OverRoster(SignBlocks256()), 1)), IsOk());
+  const absl::StatusOr<ChunkRound::Sealing> second = round_->Seal(Now());
+  EXPECT_TRUE(HeaderOf(*Publish(*second)).tracking_rebase());
+  // The residual is zero again: the mean of one is that one.
+  ASSERT_THAT(Stage(0, Contribution(OverRoster(SignBlocks256()), 3)), IsOk());
+  const absl::StatusOr<ChunkRound::Sealing> third = round_->Seal(Now());
+  EXPECT_EQ(FirstValue(*Publish(*third)), 3);
+}
+
+TEST_F(ChunkRoundTest, ASnapshotOfTheResidualGoesToAMemberWhoStays) {
+  Form(2);
+  StageAll(SignBlocks256(), {1, 2});
+  const absl::StatusOr<ChunkRound::Sealing> first = round_->Seal(Now());
+  EXPECT_EQ(first->task->snapshot_of, nullptr) << "round 10 of chunk 1 is not due";
+  Publish(*first);
+  round_->Evict(Member(0));
+  ASSERT_THAT(Stage(1, Contribution(SignBlocks256(), 1)), IsOk());
+  const absl::StatusOr<ChunkRound::Sealing> second = round_->Seal(Now());
+  ASSERT_NE(second->task->snapshot_of, nullptr) << "an entry that names a departure is";
+  const absl::StatusOr<ExchangeOutcome> outcome =
+      RunExchange(*second->task, *SupportedBackends().front());
+  const ChunkRound::Published published = round_->Publish(*outcome, Now());
+  ASSERT_TRUE(published.snapshot.has_value());
+  EXPECT_EQ(published.snapshot->custodian, Member(1));
+  EXPECT_EQ(published.snapshot->snapshot->chain, published.result->chain);
+  EXPECT_EQ(published.snapshot->snapshot->payload->size(), kNumElements * sizeof(float));
+}
+
 using ChunkRoundDeathTest = ChunkRoundTest;
 
 TEST_F(ChunkRoundDeathTest, SealsOnlyWhenEverybodyIsThere) {

@@ -121,6 +121,15 @@ TEST_F(SketchRoundTest, TheSecondHalfFollowsTheFirstAndEndsTheRound) {
   EXPECT_EQ(round_.place(), (Place{1, 0}));
 }
 
+TEST_F(SketchRoundTest, TakesARepeatOfValuesWhileTheyAreAddedUp) {
+  const uint64_t digest = PlayFirstHalf();
+  ASSERT_THAT(Stage(0, Values(digest, {4, -8})), IsOk());
+  ASSERT_THAT(Stage(1, Values(digest, {6, -8})), IsOk());
+  const absl::StatusOr<ChunkRound::Sealing> sealing = round_.Seal(absl::UnixEpoch());
+  ASSERT_THAT(sealing, IsOk());
+  EXPECT_THAT(Stage(0, Values(digest, {4, -8})), IsOk());
+}
+
 TEST_F(SketchRoundTest, EstimatesLeaveNoSecondHalf) {
   std::vector<float> x(kElements, 0.0f);
   x[9] = 1.0f;
