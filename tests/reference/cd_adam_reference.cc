@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "tests/reference/reference_signs.h"
+
 namespace tally {
 namespace {
 
@@ -67,26 +69,6 @@ void CdAdamReference::Step(size_t element) {
   Move(element, known * adam_.c1() / adam_.Denominator(element));
 }
 
-std::string CdAdamReference::CompressToSigns(size_t chunk, bool by_aggregator,
-                                             std::vector<float>& values) const {
-  const std::vector<bool> live = LiveOf(chunk);
-  std::vector<float> scales;
-  std::vector<bool> bits;
-  for (size_t begin = 0; begin < values.size(); begin += options_.block_elements) {
-    const size_t end = std::min(values.size(), begin + options_.block_elements);
-    const double norm = by_aggregator ? reference::NormOf(options_.scale, values, begin, end)
-                                      : reference::NormByPieces(options_.scale, values, begin, end);
-    const auto num_live = std::count(live.begin() + static_cast<std::ptrdiff_t>(begin),
-                                     live.begin() + static_cast<std::ptrdiff_t>(end), true);
-    scales.push_back(reference::ScaleFrom(options_.scale, norm, static_cast<size_t>(num_live)));
-    for (size_t k = begin; k < end; ++k) {
-      bits.push_back(!(values[k] < 0.0f));
-      values[k] = !live[k] ? 0.0f : bits[k] ? scales.back() : -scales.back();
-    }
-  }
-  return reference::SignPayload(scales, bits);
-}
-
 std::string CdAdamReference::CompressToLargest(size_t chunk, std::vector<float>& values,
                                                std::vector<bool>& sent) const {
   const double count = std::ceil(options_.share * static_cast<double>(values.size()));
@@ -107,6 +89,7 @@ std::string CdAdamReference::CompressToLargest(size_t chunk, std::vector<float>&
 void CdAdamReference::CompressedChunk(size_t chunk) {
   const std::vector<size_t>& elements = chunks()[chunk].elements;
   const bool signs = options_.share == 0.0;
+  const reference::SignRule rule = {options_.scale, options_.block_elements};
   std::vector<std::string> contributions(num_workers());
   std::vector<std::vector<float>> changes(num_workers());  // c
   std::vector<std::vector<bool>> sent(num_workers());
@@ -116,8 +99,9 @@ void CdAdamReference::CompressedChunk(size_t chunk) {
       const float input = Input(w, i);
       changes[w].push_back(model().live[i] ? input - tracked_[w][i] : 0.0f);
     }
-    contributions[w] = signs ? CompressToSigns(chunk, /*by_aggregator=*/false, changes[w])
-                             : CompressToLargest(chunk, changes[w], sent[w]);
+    contributions[w] =
+        signs ? reference::CompressToSigns(rule, reference::By::kWorker, LiveOf(chunk), changes[w])
+              : CompressToLargest(chunk, changes[w], sent[w]);
   }
   ReferenceMessages exchange = Send(chunk, /*half=*/0, std::move(contributions));
   const std::vector<size_t> participants = Participants(exchange);
@@ -146,7 +130,8 @@ void CdAdamReference::CompressedChunk(size_t chunk) {
   }
   std::vector<float> update = sum;
   if (signs) {
-    exchange.result = CompressToSigns(chunk, /*by_aggregator=*/true, update);
+    exchange.result =
+        reference::CompressToSigns(rule, reference::By::kAggregator, LiveOf(chunk), update);
   } else {
     std::vector<size_t> indices;
     std::vector<float> values;

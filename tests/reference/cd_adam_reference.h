@@ -49,10 +49,7 @@ class CdAdamReference final : public MethodReference {
   // What a worker tracks of its gradient, in the element's unit.
   float Input(size_t worker, size_t element);
   void Step(size_t element);
-  // The signs of values of a chunk, with a scale for each block, as payload; `values` become what
-  // it stands for.
-  std::string CompressToSigns(size_t chunk, bool by_aggregator, std::vector<float>& values) const;
-  // The same for the largest ones.
+  // The largest of a chunk's values as payload; `values` become what it stands for.
   std::string CompressToLargest(size_t chunk, std::vector<float>& values,
                                 std::vector<bool>& sent) const;
 
