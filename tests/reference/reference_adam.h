@@ -18,15 +18,18 @@ struct ReferenceAdamOptions {
 struct ReferenceAdam {
   ReferenceAdam(const ReferenceAdamOptions& adam_options, size_t num_elements);
 
-  // Once per round, before the rest.
-  void BeginStep();
+  // Once per step, before the rest. `moves_v`: whether this one moves v.
+  void BeginStep(bool moves_v = true);
   // 1 / (1 - beta1^t) and 1 / (1 - beta2^t), or 1.
   float c1() const;
   float c2() const;
-  // Moves the moments of an element on; returns (m c1) / (sqrt(w c2) + epsilon).
+  // Moves the moments of an element on.
+  void MoveMoments(size_t element, float gradient);
+  // The same; returns (m c1) / (sqrt(w c2) + epsilon).
   float Direction(size_t element, float gradient);
   // sqrt(w c2) + epsilon, where w is v or the largest v.
-  float Denominator(size_t element) const;
+  float Denominator(size_t element) const { return Denominator(element, c2()); }
+  float Denominator(size_t element, float correction) const;
 
   const ReferenceAdamOptions options;
   double first_power = 1.0;

@@ -33,6 +33,7 @@ ReferenceModel::ReferenceModel(const ReferenceModelOptions& options) {
       if (tensor.dense != dense) continue;
       const size_t begin = live.size();
       live.resize(begin + tensor.size, true);
+      tensors.push_back({begin, live.size()});
       for (const auto& [from, to] : tensor.masked) {
         for (size_t i = from; i < to; ++i) live[begin + i] = false;
       }

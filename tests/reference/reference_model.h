@@ -30,6 +30,12 @@ struct ReferenceChunk {
   std::vector<size_t> elements;  // of the flat vector, in the chunk's order
 };
 
+// Where a tensor lies: elements [begin, end) of the flat vector.
+struct ReferenceRange {
+  size_t begin = 0;
+  size_t end = 0;
+};
+
 struct ReferenceModel {
   explicit ReferenceModel(const ReferenceModelOptions& options);
 
@@ -37,6 +43,7 @@ struct ReferenceModel {
 
   std::vector<bool> live;  // by element of the flat vector: not masked
   size_t num_compressed = 0;
+  std::vector<ReferenceRange> tensors;  // in the order of the flat vector
   std::vector<ReferenceChunk> chunks;
 };
 

@@ -29,6 +29,7 @@
 #include "tests/reference/cd_adam_reference.h"
 #include "tests/reference/compared_training.h"
 #include "tests/reference/dense_adam_reference.h"
+#include "tests/reference/dense_lamb_reference.h"
 #include "tests/reference/dense_sgd_reference.h"
 #include "tests/reference/method_reference.h"
 #include "tests/reference/recording_exchanger.h"
@@ -101,6 +102,10 @@ std::vector<MethodCase> MethodCases() {
        [](const MethodReferenceOptions& method) {
          return std::make_unique<DenseAdamReference>(
              DenseAdamReferenceOptions{.method = method, .adam = {.amsgrad = true}});
+       }},
+      {"dense_lamb", 0.01f,
+       [](const MethodReferenceOptions& method) {
+         return std::make_unique<DenseLambReference>(DenseLambReferenceOptions{.method = method});
        }},
   };
 }
