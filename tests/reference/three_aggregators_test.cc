@@ -32,6 +32,7 @@
 #include "tests/reference/dense_lamb_reference.h"
 #include "tests/reference/dense_sgd_reference.h"
 #include "tests/reference/method_reference.h"
+#include "tests/reference/onebit_lamb_reference.h"
 #include "tests/reference/recording_exchanger.h"
 #include "tests/reference/sign_sgd_reference.h"
 #include "tests/reference/sketched_amsgrad_reference.h"
@@ -107,6 +108,13 @@ std::vector<MethodCase> MethodCases() {
        [](const MethodReferenceOptions& method) {
          return std::make_unique<DenseLambReference>(DenseLambReferenceOptions{.method = method});
        }},
+      {"onebit_lamb", 0.01f,
+       [](const MethodReferenceOptions& method) {
+         return std::make_unique<OneBitLambReference>(
+             OneBitLambReferenceOptions{.method = method,
+                                        .signs = {.block_elements = kBlockElements},
+                                        .warmup_rounds = kWarmupRounds});
+       }},
   };
 }
 
@@ -127,6 +135,7 @@ OptimizerOptions OptionsOf(const MethodReferenceOptions& problem) {
   options.adam.weight_decay = problem.weight_decay;
   options.warmup_rounds = kWarmupRounds;
   options.block_elements = kBlockElements;
+  options.granularity.block_elements = kBlockElements;
   options.sketch = {.num_updated = kNumUpdated, .columns = kColumns};
   return options;
 }
