@@ -82,12 +82,12 @@ Transcript ComparedTraining::Play(MethodReference& reference,
     if (round == options_.rounds / 2) reference.set_learning_rate(problem_.learning_rate / 2);
     std::vector<std::vector<float>> gradients;
     for (size_t w = 0; w < problem_.num_workers; ++w) {
-      gradients.push_back(Gradient(w, round, reference.parameters));
+      gradients.push_back(Gradient(w, round, reference.ParametersOf(w)));
     }
     reference.Round(gradients, [&](size_t worker, size_t chunk, int half) {
-      return Misses(worker, round, chunk, half);
+      return Misses(worker, transcript.rounds.size(), chunk, half);
     });
-    transcript.rounds.push_back(reference.messages);
+    if (!reference.messages.empty()) transcript.rounds.push_back(reference.messages);
     if (look) look(round);
   }
   transcript.parameters = reference.parameters;

@@ -42,7 +42,8 @@ struct ComparedTrainingOptions {
 
 // What all workers sent and received, and where it led.
 struct Transcript {
-  std::vector<std::vector<ReferenceMessages>> rounds;  // messages in order of halves, then chunks
+  // Messages in order of halves, then chunks. A step that exchanges nothing is no round.
+  std::vector<std::vector<ReferenceMessages>> rounds;
   std::vector<float> parameters;
 };
 

@@ -21,7 +21,7 @@ void MethodReference::Round(const std::vector<std::vector<float>>& gradients,
   misses_ = &misses;
   messages.clear();
   BeginRound();
-  for (size_t c = 0; c < chunks().size(); ++c) {
+  for (size_t c = 0; c < chunks().size() && Exchanges(); ++c) {
     if (IsDense(c)) {
       DenseExchange(c);
     } else {
@@ -49,8 +49,8 @@ void MethodReference::DenseExchange(size_t chunk) {
   for (size_t w = 0; w < num_workers(); ++w) {
     std::vector<float> sum;
     for (const size_t i : elements) {
-      sent[w].push_back(gradient(w, i));
-      sum.push_back(gradient(w, i) + carries_[w][i]);
+      sent[w].push_back(DenseInput(w, i));
+      sum.push_back(DenseInput(w, i) + carries_[w][i]);
     }
     with_carry[w] = carrying_[w][chunk] && may_be_sent(sum);
     if (with_carry[w]) sent[w] = sum;
@@ -67,7 +67,7 @@ void MethodReference::DenseExchange(size_t chunk) {
       if (exchange.counted[w]) {
         carries_[w][i] = 0.0f;
       } else {
-        carries_[w][i] = carrying_[w][chunk] ? gradient(w, i) + carries_[w][i] : gradient(w, i);
+        carries_[w][i] = carrying_[w][chunk] ? DenseInput(w, i) + carries_[w][i] : DenseInput(w, i);
       }
     }
     carrying_[w][chunk] = !exchange.counted[w];

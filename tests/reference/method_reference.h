@@ -49,6 +49,9 @@ class MethodReference {
   // How often, so far, a carry waited because it did not fit in with the next gradient.
   size_t num_waiting_carries() const { return num_waiting_carries_; }
 
+  // What a worker stands at: between two exchanges of some methods it is by itself.
+  virtual const std::vector<float>& ParametersOf(size_t) const { return parameters; }
+
   void set_learning_rate(float learning_rate) { options_.learning_rate = learning_rate; }
 
   // The flat model. Set it before the first round.
@@ -63,6 +66,12 @@ class MethodReference {
   virtual void DenseChunk(size_t chunk, const std::vector<float>& mean) = 0;
   virtual void BeginRound() {}
   virtual void EndRound() {}
+  // Whether anything is exchanged in this round.
+  virtual bool Exchanges() const { return true; }
+  // What a worker puts into a dense exchange.
+  virtual float DenseInput(size_t worker, size_t element) const {
+    return gradient(worker, element);
+  }
   // Whether the chunk's exchange is dense in this round.
   virtual bool IsDense(size_t chunk) const { return chunks()[chunk].dense; }
 

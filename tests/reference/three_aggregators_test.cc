@@ -39,6 +39,7 @@
 #include "tests/reference/sketched_sgd_reference.h"
 #include "tests/reference/topk_sgd_reference.h"
 #include "tests/reference/training_script.h"
+#include "tests/reference/zeroone_adam_reference.h"
 #include "tests/util/status_matchers.h"
 
 namespace tally {
@@ -59,6 +60,10 @@ constexpr uint32_t kNumUpdated = 40;
 constexpr uint32_t kColumns = 230;
 constexpr uint64_t kWarmupRounds = 10;
 constexpr uint32_t kBlockElements = 256;
+// 0/1 Adam comes to V = 4 in its first 10 steps, to L = 4 in the next 90; the last one exchanges.
+constexpr uint64_t kVarianceScaler = 3;
+constexpr uint64_t kLocalStepScaler = 20;
+constexpr uint64_t kMaxLocalSteps = 4;
 
 std::vector<MethodCase> MethodCases() {
   return {
@@ -115,6 +120,16 @@ std::vector<MethodCase> MethodCases() {
                                         .signs = {.block_elements = kBlockElements},
                                         .warmup_rounds = kWarmupRounds});
        }},
+      {"zeroone_adam", 0.003f,
+       [](const MethodReferenceOptions& method) {
+         return std::make_unique<ZeroOneAdamReference>(
+             ZeroOneAdamReferenceOptions{.method = method,
+                                         .signs = {.block_elements = kBlockElements},
+                                         .variance_steps = kWarmupRounds,
+                                         .variance_scaler = kVarianceScaler,
+                                         .local_step_scaler = kLocalStepScaler,
+                                         .max_local_steps = kMaxLocalSteps});
+       }},
   };
 }
 
@@ -136,6 +151,9 @@ OptimizerOptions OptionsOf(const MethodReferenceOptions& problem) {
   options.warmup_rounds = kWarmupRounds;
   options.block_elements = kBlockElements;
   options.granularity.block_elements = kBlockElements;
+  options.schedule = {.variance_scaler = kVarianceScaler,
+                      .local_step_scaler = kLocalStepScaler,
+                      .max_local_steps = kMaxLocalSteps};
   options.sketch = {.num_updated = kNumUpdated, .columns = kColumns};
   return options;
 }
