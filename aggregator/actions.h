@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -51,6 +52,11 @@ struct SendNeed {
   v1::Need need;
 };
 
+// Write a line into the log: something that people who run the aggregator want to know.
+struct Announce {
+  std::string text;
+};
+
 // End the stream; unless the status is OK a Refusal with it goes out first. The engine has
 // forgotten the stream.
 struct CloseStream {
@@ -63,7 +69,7 @@ struct Compute {
   ExchangeTask task;
 };
 
-using Action = absl::variant<AcceptStream, SendNotice, SendResult, SendSnapshot, SendNeed,
+using Action = absl::variant<AcceptStream, SendNotice, SendResult, SendSnapshot, SendNeed, Announce,
                              CloseStream, Compute>;
 
 // In the order in which they are to be carried out.

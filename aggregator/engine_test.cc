@@ -17,6 +17,7 @@ namespace tally {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -506,6 +507,64 @@ TEST_F(EngineTest, AnOffenceClosesItsStreamAndTheWorkerMayComeBack) {
   workers[0]->Reconnect();
   workers[0]->Contribute(0, 1);
   EXPECT_EQ(workers[1]->NewestValue(0), 2);
+}
+
+// --- Eviction ---
+
+TEST_F(EngineTest, EvictsASilentMemberBeforeWitnesses) {
+  const std::vector<EngineWorker*> workers = StartRun(3);
+  for (const int i : {0, 1}) workers[i]->Contribute(0, 1);
+  driver_->Disconnect(workers[2]->stream());
+  v1::Heartbeat heartbeat;
+  heartbeat.mutable_links()->add_links()->set_up(true);
+  for (int second = 0; second < 29; ++second) {
+    for (const int i : {0, 1}) driver_->Heartbeat(workers[i]->stream(), heartbeat);
+    driver_->AdvanceBy(absl::Seconds(1));
+  }
+  EXPECT_EQ(workers[0]->inbox().results.size(), 2u) << "29 s are not 30";
+  for (const int i : {0, 1}) driver_->Heartbeat(workers[i]->stream(), heartbeat);
+  driver_->AdvanceBy(absl::Seconds(2));
+  EXPECT_EQ(workers[0]->NewestValue(0), 1) << "the exchange goes on without it";
+  EXPECT_THAT(driver_->announcements(),
+              Contains(HasSubstr("run 7: worker `w-2` was evicted: silent for 30")));
+  workers[2]->Reconnect();
+  EXPECT_THAT(workers[2]->closed(), Optional(StatusIs(absl::StatusCode::kFailedPrecondition,
+                                                      HasSubstr("this worker was evicted"))));
+}
+
+TEST_F(EngineTest, EvictsNobodyWithoutWitnesses) {
+  const std::vector<EngineWorker*> workers = StartRun(3);
+  driver_->Disconnect(workers[2]->stream());
+  v1::Heartbeat cut_off;
+  cut_off.mutable_links()->add_links()->set_up(false);
+  for (int second = 0; second < 200; ++second) {
+    for (const int i : {0, 1}) driver_->Heartbeat(workers[i]->stream(), cut_off);
+    driver_->AdvanceBy(absl::Seconds(1));
+  }
+  EXPECT_THAT(driver_->announcements(), IsEmpty());
+}
+
+TEST_F(EngineTest, APauseOfTheAggregatorMakesNobodySilent) {
+  const std::vector<EngineWorker*> workers = StartRun(3);
+  driver_->AdvanceBy(absl::Seconds(20));
+  driver_->PauseFor(absl::Hours(1));
+  EXPECT_THAT(driver_->announcements(), IsEmpty());
+  for (EngineWorker* const worker : workers) EXPECT_THAT(*worker, IsOpen());
+}
+
+TEST_F(EngineTest, EvictsWhomAnotherAggregatorHasEvicted) {
+  const std::vector<EngineWorker*> workers = StartRun(3);
+  for (const int i : {0, 1}) workers[i]->Contribute(0, 1);
+  v1::Heartbeat heartbeat;
+  heartbeat.add_fences()->set_worker("w-2");
+  heartbeat.mutable_fences(0)->set_incarnation(101);
+  driver_->Heartbeat(workers[0]->stream(), heartbeat);
+  EXPECT_THAT(*workers[2], IsOpen()) << "w-2 is incarnation 102: that one is not dead";
+  heartbeat.mutable_fences(0)->set_incarnation(102);
+  driver_->Heartbeat(workers[0]->stream(), heartbeat);
+  EXPECT_THAT(workers[2]->closed(),
+              Optional(StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("was evicted"))));
+  EXPECT_EQ(workers[0]->NewestValue(0), 1);
 }
 
 // --- The end of a run ---

@@ -47,6 +47,8 @@ void Job::Evict(const std::string& worker, const std::string& why, absl::Time no
       if (missing.worker == worker) member = missing;
     }
   }
+  actions.push_back(Announce{absl::StrCat("job `", description_->job, "`, run ", description_->run,
+                                          ": worker `", worker, "` was evicted: ", why)});
   uint64_t& fence = fences_[worker];
   fence = std::max(fence, member.incarnation);
   if (found != members_.end()) {

@@ -59,6 +59,9 @@ void Job::FinishRecovery(absl::Time now, Actions& actions) {
       }
     }
   }
+  actions.push_back(Announce{absl::StrCat(
+      "job `", description_->job, "`, run ", description_->run, ": read back from its workers in ",
+      absl::FormatDuration(absl::Floor(now - created_at_, absl::Milliseconds(1))))});
   recovery_.reset();
   formed_ = true;
   for (const auto& [worker, incarnation] : fences_) {

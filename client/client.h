@@ -45,7 +45,7 @@ class Client : public Exchanger {
   // waits until they have closed the streams. Every call after it returns FAILED_PRECONDITION. The
   // run ends when every worker has left.
   // Returns FAILED_PRECONDITION while results are outstanding; DEADLINE_EXCEEDED, naming the
-  // aggregator, if a stream is not closed within 10 s, or aggregator_timeout if that is
+  // aggregator, if a stream is not closed within a minute, or aggregator_timeout if that is
   // shorter.
   virtual absl::Status Leave() = 0;
 

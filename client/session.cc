@@ -10,8 +10,9 @@
 namespace tally {
 namespace {
 
-// How long aggregators may take to end their streams after Leave.
-constexpr absl::Duration kLeaveTimeout = absl::Seconds(10);
+// How long aggregators may take to end their streams after Leave: longer than they need to evict a
+// dead worker, for whom they would wait.
+constexpr absl::Duration kLeaveTimeout = absl::Minutes(1);
 
 v1::JobSettings SettingsOf(const ClientOptions& options) {
   v1::JobSettings settings;

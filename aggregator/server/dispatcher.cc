@@ -151,6 +151,7 @@ void Dispatcher::CarryOut(Actions actions) {
       *message.mutable_need() = std::move(send.need);
       sink->Send({EncodeMessage(message)});
     }
+    void operator()(const Announce& announce) const { LogInfo(announce.text); }
     void operator()(const CloseStream& close) const ABSL_NO_THREAD_SAFETY_ANALYSIS {
       LogWarning(absl::StrCat("closing a stream: ", close.status.ToString()));
       self->CloseSink(close.stream, close.status);

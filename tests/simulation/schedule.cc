@@ -14,20 +14,37 @@ namespace {
 
 using History = std::map<uint32_t, std::vector<AppliedEntry>>;
 
+bool Contains(const std::vector<std::string>& workers, const std::string& worker) {
+  return std::find(workers.begin(), workers.end(), worker) != workers.end();
+}
+
+std::string DescribeAt(const std::vector<AppliedEntry>& entries, size_t index) {
+  if (index >= entries.size()) return "nothing";
+  const AppliedEntry& entry = entries[index];
+  return absl::StrCat(PlaceName(entry.place), ", chain ", absl::Hex(entry.chain));
+}
+
 absl::Status CheckOneHistory(const SimulationOptions& options, const SimulationReport& report) {
   const History* first = nullptr;
+  std::string first_worker;
   for (const auto& [worker, history] : report.histories) {
-    const std::vector<std::string>& killed = report.killed_workers;
-    if (std::find(killed.begin(), killed.end(), worker) != killed.end()) continue;
-    if (first == nullptr) first = &history;
+    if (Contains(report.killed_workers, worker) || Contains(report.late_leavers, worker)) continue;
+    if (first == nullptr) {
+      first = &history;
+      first_worker = worker;
+    }
     for (const auto& [chunk, entries] : history) {
       const std::vector<AppliedEntry>& others = first->at(chunk);
-      if (entries.size() != others.size() || entries.back().chain != others.back().chain) {
-        return absl::DataLossError(
-            absl::StrCat(worker, ", chunk ", chunk, ": another history than the others'"));
+      for (size_t i = 0; i < std::max(entries.size(), others.size()); ++i) {
+        const std::string mine = DescribeAt(entries, i);
+        const std::string theirs = DescribeAt(others, i);
+        if (mine == theirs) continue;
+        return absl::DataLossError(absl::StrCat(worker, ", chunk ", chunk, ": ", mine, ", but ",
+                                                first_worker, " has ", theirs));
       }
     }
   }
+  if (first == nullptr) return absl::OkStatus();
   for (const auto& [chunk, entries] : *first) {
     TALLY_RETURN_IF_ERROR(CheckHistory(options, chunk, entries));
   }
@@ -59,7 +76,7 @@ absl::Status CheckSchedule(const SimulationOptions& options) {
   const SimulationReport report = Simulate(options);
   TALLY_RETURN_IF_ERROR(report.status);
   TALLY_RETURN_IF_ERROR(CheckOneHistory(options, report));
-  if (!report.killed_workers.empty()) return absl::OkStatus();
+  if (!report.killed_workers.empty() || !report.late_leavers.empty()) return absl::OkStatus();
   SimulationOptions calm = options;
   calm.aggregator_kills = calm.cuts = calm.worker_kills = absl::InfiniteDuration();
   const SimulationReport undisturbed = Simulate(calm);

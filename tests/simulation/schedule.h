@@ -15,7 +15,8 @@ SimulationOptions ScheduleOf(uint64_t seed);
 
 // Runs the job with its faults and checks that
 // - every worker that was not killed ends, with all rounds done (liveness);
-// - they have one history (I1), whose every payload follows from the contributions that its headers
+// - they have one history (I1; but for those who were told that their Leave was not confirmed),
+// whose every payload follows from the contributions that its headers
 //   name (I3, I5), so that what is counted is what was taken out (I2);
 // - without faults of workers it is the history of the undisturbed run, bit for bit.
 // Returns what does not hold, naming worker, chunk and round.

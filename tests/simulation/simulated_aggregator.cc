@@ -170,6 +170,7 @@ void SimulatedAggregator::CarryOut(Actions actions) {
         worker.ReceiveNeed(at, need);
       });
     }
+    void operator()(const Announce&) const {}
     void operator()(const CloseStream& close) const {
       Send(close.stream,
            [status = close.status](SimulatedWorker& worker, const SimulatedStream& at) {

@@ -38,7 +38,10 @@ class SimulatedJob {
     }
     report_.status = Verdict();
     report_.duration = events.now() - begin;
-    for (const auto& worker : workers_) report_.histories[worker->name()] = worker->history();
+    for (const auto& worker : workers_) {
+      report_.histories[worker->name()] = worker->history();
+      if (worker->left_late()) report_.late_leavers.push_back(worker->name());
+    }
     return std::move(report_);
   }
 

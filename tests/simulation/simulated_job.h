@@ -61,6 +61,8 @@ struct SimulationReport {
   std::map<std::string, std::map<uint32_t, std::vector<AppliedEntry>>> histories;
   uint64_t aggregator_kills = 0;
   std::vector<std::string> killed_workers;
+  // Workers whose Leave ended with DEADLINE_EXCEEDED: it is not known who has their last results.
+  std::vector<std::string> late_leavers;
   uint64_t cuts = 0;
   absl::Duration duration;
 };

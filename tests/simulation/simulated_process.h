@@ -104,6 +104,8 @@ class SimulatedWorker {
   // Ends it without a word.
   void Kill();
   bool dead() const { return dead_; }
+  // Leave ended with DEADLINE_EXCEEDED.
+  bool left_late() const { return left_late_; }
   bool started() const { return session_.started(); }
   // Has left, failed or was killed.
   bool finished() const { return left_ || dead_ || !failure_.ok(); }
@@ -144,6 +146,7 @@ class SimulatedWorker {
   bool thinking_ = false;
   bool leaving_ = false;
   bool left_ = false;
+  bool left_late_ = false;
   bool dead_ = false;
   absl::Status failure_;
 };

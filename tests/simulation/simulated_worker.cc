@@ -141,7 +141,7 @@ void SimulatedWorker::CarryOut() {
       left_ = true;
     } else if (const auto* failed = absl::get_if<SessionFailed>(&action)) {
       // It was released by an aggregator that was killed before it had released everybody.
-      left_ = leaving_ && absl::IsDeadlineExceeded(failed->status);
+      left_ = left_late_ = leaving_ && absl::IsDeadlineExceeded(failed->status);
       if (!left_) failure_ = failed->status;
     }
   }

@@ -102,6 +102,9 @@ void EngineDriver::CarryOut(Actions actions) {
     void operator()(SendNeed& send) const {
       driver.inboxes_[send.stream].needs.push_back(std::move(send.need));
     }
+    void operator()(Announce& announce) const {
+      driver.announcements_.push_back(std::move(announce.text));
+    }
     void operator()(CloseStream& close) const {
       absl::optional<absl::Status>& closed = driver.inboxes_[close.stream].closed;
       TALLY_CHECK(!closed.has_value(), "a stream is closed once");

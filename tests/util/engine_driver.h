@@ -72,6 +72,8 @@ class EngineDriver {
   void PauseFor(absl::Duration duration);
 
   const EngineInbox& inbox(StreamId stream) { return inboxes_[stream]; }
+  // What went into the log, in order.
+  const std::vector<std::string>& announcements() const { return announcements_; }
   // The status of the only job. The test fails if there are none or more.
   v1::JobStatus OnlyJob() const;
 
@@ -84,6 +86,7 @@ class EngineDriver {
   bool compute_at_once_ = true;
   StreamId next_stream_ = 1;
   std::map<StreamId, EngineInbox> inboxes_;
+  std::vector<std::string> announcements_;
   std::deque<ExchangeTask> tasks_;
 };
 
