@@ -12,6 +12,8 @@
 namespace tally {
 namespace {
 
+// Ended runs that are remembered.
+constexpr size_t kKeptEndedRuns = 1024;
 // The longest time between two ticks that counts as such.
 constexpr absl::Duration kLongestTick = absl::Seconds(1);
 
@@ -42,6 +44,14 @@ absl::StatusOr<Job*> Engine::FindOrCreate(const JobDescription& description, con
         "`intent` = INTENT_MEMBER, must be INTENT_START: neither this worker nor aggregator `",
         options_.name, "` has a history of run ", description.run, " of job `", description.job,
         "`"));
+  }
+  const bool has_ended =
+      std::find(ended_runs_.begin(), ended_runs_.end(),
+                std::make_pair(description.job, description.run)) != ended_runs_.end();
+  if (has_ended && HoldsHistory(hello)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("`run` = ", description.run, " of job `", description.job,
+                     "` is over here: all of its workers have left; this one was evicted before"));
   }
   const uint64_t bytes = WorstCaseBytes(description, options_.window_chunks);
   TALLY_RETURN_IF_ERROR(admission_.Admit(bytes));
@@ -243,6 +253,10 @@ Actions Engine::Settle(Actions actions) {
     if (!job->over() && running_time_ - connected_at < options_.forget_after) {
       ++entry;
       continue;
+    }
+    if (job->over()) {
+      ended_runs_.emplace_back(job->description().job, job->description().run);
+      if (ended_runs_.size() > kKeptEndedRuns) ended_runs_.pop_front();
     }
     admission_.Release(job->admitted_bytes());
     jobs_by_serial_.erase(job->serial());

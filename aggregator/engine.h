@@ -3,9 +3,11 @@
 #define TALLY_AGGREGATOR_ENGINE_H_
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
@@ -122,6 +124,9 @@ class Engine {
   absl::Time last_tick_ = absl::InfinitePast();
   std::map<std::string, RunningJob> jobs_;  // by name
   absl::flat_hash_map<uint64_t, Job*> jobs_by_serial_;
+  // Job and run of the last runs that everybody has left: who comes back to one must not begin it
+  // again, alone.
+  std::deque<std::pair<std::string, uint64_t>> ended_runs_;
   absl::flat_hash_map<StreamId, Stream> streams_;
 };
 

@@ -580,6 +580,18 @@ TEST_F(EngineTest, TheRunIsOverWhenEverybodyHasLeft) {
   EXPECT_EQ(driver_->engine().Status("", driver_->now()).admitted_bytes(), 0u);
 }
 
+TEST_F(EngineTest, ARunThatEverybodyHasLeftIsNotBegunAgainByOneWhoComesBack) {
+  EngineWorker& worker = Join(Hello(0, 1));
+  worker.Contribute(0, 1);
+  driver_->Leave(worker.stream(), /*last_round=*/0);
+  ASSERT_THAT(worker.closed(), Optional(IsOk()));
+  worker.Reconnect();
+  EXPECT_THAT(worker.closed(),
+              Optional(StatusIs(absl::StatusCode::kFailedPrecondition,
+                                HasSubstr("`run` = 7 of job `job` is over here"))));
+  EXPECT_THAT(Join(Hello(0, 1)), IsOpen()) << "its number may be used again";
+}
+
 TEST_F(EngineTest, ALeaverStaysUntilTheOthersHaveItsLastResult) {
   const std::vector<EngineWorker*> workers = StartRun(3);
   for (EngineWorker* const worker : workers) worker->Contribute(0, 1);

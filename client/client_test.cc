@@ -423,7 +423,7 @@ TEST_F(ClientTest, RefusalAndUnknownMessagesEndTheRun) {
 TEST_F(ClientTest, LeaveSaysWhichAggregatorDoesNotEndItsStream) {
   FakeTransport::Behaviour behaviour;
   behaviour.on_close = [this] {
-    clock_->AdvanceBy(absl::Seconds(10));
+    clock_->AdvanceBy(absl::Minutes(1));
     return false;
   };
   auto client = Connect(behaviour);

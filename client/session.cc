@@ -313,7 +313,7 @@ void Session::OnResult(size_t aggregator, CheckedResult result, absl::Time now) 
   if (!applied->member) {
     OnBadMessage(aggregator, absl::FailedPreconditionError(absl::StrCat(
                                  "chunk ", index, ": worker `", identity_.member.worker,
-                                 "` is not in the roster any more")));
+                                 "` was evicted: the run goes on without it")));
   }
 }
 

@@ -252,7 +252,7 @@ TEST(SessionTest, EvictionEndsTheSessionAfterTheResult) {
   EXPECT_THAT(driver.Take(), ElementsAre("result 0 missed", "failed"));
   EXPECT_THAT(driver.session().failure(),
               StatusIs(absl::StatusCode::kFailedPrecondition,
-                       HasSubstr("worker `w-1` is not in the roster any more")));
+                       HasSubstr("worker `w-1` was evicted: the run goes on without it")));
 }
 
 TEST(SessionTest, ReconnectSaysWhatItHoldsAndSendsOpenContributionsAgain) {

@@ -28,7 +28,10 @@ absl::Status CheckOneHistory(const SimulationOptions& options, const SimulationR
   const History* first = nullptr;
   std::string first_worker;
   for (const auto& [worker, history] : report.histories) {
-    if (Contains(report.killed_workers, worker) || Contains(report.late_leavers, worker)) continue;
+    if (Contains(report.killed_workers, worker) || Contains(report.late_leavers, worker) ||
+        Contains(report.evicted_workers, worker)) {
+      continue;
+    }
     if (first == nullptr) {
       first = &history;
       first_worker = worker;
@@ -69,6 +72,7 @@ SimulationOptions ScheduleOf(uint64_t seed) {
   options.aggregator_kills = sometimes(absl::Milliseconds(100), absl::Seconds(1));
   options.cuts = sometimes(absl::Milliseconds(50), absl::Seconds(1));
   options.worker_kills = sometimes(absl::Milliseconds(200), absl::Seconds(2));
+  options.pauses = sometimes(absl::Milliseconds(200), absl::Seconds(3));
   return options;
 }
 
@@ -76,9 +80,12 @@ absl::Status CheckSchedule(const SimulationOptions& options) {
   const SimulationReport report = Simulate(options);
   TALLY_RETURN_IF_ERROR(report.status);
   TALLY_RETURN_IF_ERROR(CheckOneHistory(options, report));
-  if (!report.killed_workers.empty() || !report.late_leavers.empty()) return absl::OkStatus();
+  if (!report.killed_workers.empty() || !report.late_leavers.empty() ||
+      !report.evicted_workers.empty()) {
+    return absl::OkStatus();
+  }
   SimulationOptions calm = options;
-  calm.aggregator_kills = calm.cuts = calm.worker_kills = absl::InfiniteDuration();
+  calm.aggregator_kills = calm.cuts = calm.worker_kills = calm.pauses = absl::InfiniteDuration();
   const SimulationReport undisturbed = Simulate(calm);
   TALLY_RETURN_IF_ERROR(undisturbed.status);
   const std::string difference = FirstDifference(report, undisturbed);

@@ -40,6 +40,7 @@ void SimulatedAggregator::Start() {
 
 void SimulatedAggregator::Kill() {
   ++life_;
+  paused_until_ = absl::InfinitePast();
   engine_ = nullptr;
   for (auto& [id, stream] : streams_) {
     network_->Break(stream, absl::UnavailableError("the aggregator was killed"));
@@ -55,12 +56,20 @@ std::vector<std::shared_ptr<SimulatedStream>> SimulatedAggregator::streams() con
 
 void SimulatedAggregator::Tick(uint64_t life) {
   if (life != life_) return;
+  if (paused_until_ > network_->events().now()) {
+    return network_->events().At(paused_until_, [this, life] { Tick(life); });
+  }
   CarryOut(engine_->HandleTick(network_->events().now()));
   network_->events().After(kTick, [this, life] { Tick(life); });
 }
 
 void SimulatedAggregator::Receive(const std::shared_ptr<SimulatedStream>& stream,
                                   v1::ClientMessage message) {
+  if (engine_ != nullptr && paused_until_ > network_->events().now()) {
+    return network_->events().At(paused_until_, [this, stream, message = std::move(message)] {
+      if (!stream->broken) Receive(stream, message);
+    });
+  }
   const bool is_open = streams_.count(stream->id) > 0;
   if (engine_ == nullptr || (!message.has_hello() && !is_open)) {
     network_->Break(stream, absl::UnavailableError("nobody listens"));
@@ -107,6 +116,9 @@ absl::Status SimulatedAggregator::Handle(SimulatedStream& stream, v1::ClientMess
 }
 
 void SimulatedAggregator::ReceiveEnd(const std::shared_ptr<SimulatedStream>& stream) {
+  if (engine_ != nullptr && paused_until_ > network_->events().now()) {
+    return network_->events().At(paused_until_, [this, stream] { ReceiveEnd(stream); });
+  }
   if (streams_.erase(stream->id) == 0 || engine_ == nullptr) return;
   CarryOut(engine_->HandleClosed(stream->id));
   network_->SendDown(stream, [stream] {

@@ -29,6 +29,7 @@ class SimulatedJob {
     Repeat(options.aggregator_kills, [this] { KillAggregator(); });
     Repeat(options.cuts, [this] { Cut(); });
     Repeat(options.worker_kills, [this] { KillWorker(); });
+    Repeat(options.pauses, [this] { Pause(); });
   }
 
   SimulationReport Run() {
@@ -41,6 +42,7 @@ class SimulatedJob {
     for (const auto& worker : workers_) {
       report_.histories[worker->name()] = worker->history();
       if (worker->left_late()) report_.late_leavers.push_back(worker->name());
+      if (worker->was_evicted()) report_.evicted_workers.push_back(worker->name());
     }
     return std::move(report_);
   }
@@ -67,7 +69,7 @@ class SimulatedJob {
 
   absl::Status Verdict() const {
     for (const auto& worker : workers_) {
-      if (!worker->failure().ok()) {
+      if (!worker->failure().ok() && !worker->was_evicted()) {
         return absl::Status(worker->failure().code(),
                             absl::StrCat(worker->name(), ": ", worker->failure().message()));
       }
@@ -112,6 +114,18 @@ class SimulatedJob {
     SimulatedWorker& worker = *alive[faults_.Below(alive.size())];
     report_.killed_workers.push_back(worker.name());
     worker.Kill();
+  }
+
+  void Pause() {
+    const absl::Duration longest = faults_.OneIn(6) ? absl::Minutes(2) : absl::Seconds(4);
+    const absl::Time end =
+        network_.events().now() + faults_.Between(absl::Milliseconds(10), longest);
+    ++report_.pauses;
+    if (faults_.OneIn(2)) {
+      aggregators_[faults_.Below(aggregators_.size())]->PauseUntil(end);
+    } else {
+      workers_[faults_.Below(workers_.size())]->PauseUntil(end);
+    }
   }
 
   void Cut() {

@@ -35,6 +35,9 @@ struct SimulationOptions {
   absl::Duration cuts = absl::InfiniteDuration();
   // Workers that are killed for good, one after the other; at least one survives.
   absl::Duration worker_kills = absl::InfiniteDuration();
+  // Processes that stand still for a while, as under SIGSTOP: mostly a few seconds, sometimes
+  // longer than it takes to be evicted.
+  absl::Duration pauses = absl::InfiniteDuration();
   // Then the faults end: who only ever waits for a process that is killed again gives up, and may.
   absl::Duration faults_for = absl::Seconds(3);
   // After this much simulated time the run counts as stuck.
@@ -63,7 +66,10 @@ struct SimulationReport {
   std::vector<std::string> killed_workers;
   // Workers whose Leave ended with DEADLINE_EXCEEDED: it is not known who has their last results.
   std::vector<std::string> late_leavers;
+  // Workers that were held for dead while they stood still, and told so.
+  std::vector<std::string> evicted_workers;
   uint64_t cuts = 0;
+  uint64_t pauses = 0;
   absl::Duration duration;
 };
 

@@ -52,6 +52,8 @@ class SimulatedNetwork {
   // Carries a message to the other side.
   void SendUp(const std::shared_ptr<SimulatedStream>& stream, std::function<void()> receive);
   void SendDown(const std::shared_ptr<SimulatedStream>& stream, std::function<void()> receive);
+  void ReceiveDown(const std::shared_ptr<SimulatedStream>& stream,
+                   const std::function<void()>& receive);
   // Nothing more arrives; the worker learns of it a little later.
   void Break(const std::shared_ptr<SimulatedStream>& stream, const absl::Status& status);
 
@@ -69,6 +71,8 @@ class SimulatedAggregator {
   void Start();
   void Kill();
   bool running() const { return engine_ != nullptr; }
+  // Stands still until then; what arrives waits.
+  void PauseUntil(absl::Time time) { paused_until_ = time; }
 
   // A stream's message arrives.
   void Receive(const std::shared_ptr<SimulatedStream>& stream, v1::ClientMessage message);
@@ -89,6 +93,7 @@ class SimulatedAggregator {
   const Backend* const backend_;
   Choices choices_;
   uint64_t life_ = 0;
+  absl::Time paused_until_ = absl::InfinitePast();
   std::unique_ptr<Engine> engine_;
   std::map<StreamId, std::shared_ptr<SimulatedStream>> streams_;
 };
@@ -103,6 +108,11 @@ class SimulatedWorker {
 
   // Ends it without a word.
   void Kill();
+  // Stands still until then; what arrives waits.
+  void PauseUntil(absl::Time time) { paused_until_ = time; }
+  absl::Time paused_until() const { return paused_until_; }
+  // The run goes on without it, and it knows.
+  bool was_evicted() const;
   bool dead() const { return dead_; }
   // Leave ended with DEADLINE_EXCEEDED.
   bool left_late() const { return left_late_; }
@@ -143,6 +153,7 @@ class SimulatedWorker {
   std::map<std::pair<uint32_t, Place>, AppliedEntry> pending_;
   std::map<uint32_t, std::vector<AppliedEntry>> history_;
   uint64_t tick_ = 0;
+  absl::Time paused_until_ = absl::InfinitePast();
   bool thinking_ = false;
   bool leaving_ = false;
   bool left_ = false;

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/hash/hash.h"
+#include "absl/strings/match.h"
 #include "base/check.h"
 #include "base/digest.h"
 #include "client/outbound_frame.h"
@@ -42,6 +42,10 @@ SimulatedWorker::SimulatedWorker(SimulatedNetwork* network, Aggregators* aggrega
 
 std::string SimulatedWorker::WaitingFor() const {
   return session_.WaitingFor(network_->events().now());
+}
+
+bool SimulatedWorker::was_evicted() const {
+  return absl::IsFailedPrecondition(failure_) && absl::StrContains(failure_.message(), "evicted");
 }
 
 bool SimulatedWorker::IsCurrent(const SimulatedStream& stream) const {
@@ -210,6 +214,11 @@ void SimulatedWorker::ScheduleTick() {
   if (finished() || next == absl::InfiniteFuture()) return;
   network_->events().At(next, [this, tick = ++tick_] {
     if (tick != tick_ || dead_) return;
+    if (paused_until_ > network_->events().now()) {
+      return network_->events().At(paused_until_, [this] {
+        if (!dead_) ScheduleTick();
+      });
+    }
     session_.Tick(network_->events().now());
     CarryOut();
   });
