@@ -147,6 +147,7 @@ absl::Status OneBitAdam::ApplySigns(const ChunkResult& result, Fate fate,
     }
     if (!result.exchange.has_value()) continue;
     TALLY_RETURN_IF_ERROR(signs_->Decode(result, t, moment));
+    state_.DropWithoutVariance(range.offset, moment);
     TALLY_RETURN_IF_ERROR(state_.StepWithFixedVariance(
         range.offset, frozen_correction_, parameters.subspan(range.offset, range.num_elements)));
   }

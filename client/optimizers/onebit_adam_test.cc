@@ -120,6 +120,21 @@ TEST(OneBitAdamTest, MaskedElementsStayWhereTheyWereUnlessTheirGradientMovesThem
   }
 }
 
+// One bit cannot say 0, and by epsilon alone a step would be a hundred thousand scales long.
+TEST(OneBitAdamTest, AnElementWhoseFirstGradientComesAfterTheFreezeStays) {
+  constexpr size_t kLate = 30;
+  LoopbackGroup group = NewGroup();
+  const auto optimizer = *CreateOneBitAdam(group.worker(0), TestOptions());
+  std::vector<float> x(kNumElements, 0.25f);
+  for (uint64_t round = 0; round < 20; ++round) {
+    std::vector<float> gradient = Gradient(0, round);
+    gradient[kLate] = round < 5 ? 0.0f : 2.0f;
+    ASSERT_THAT(optimizer->Step(absl::MakeSpan(x), gradient), IsOk());
+  }
+  EXPECT_EQ(x[kLate], 0.25f);
+  EXPECT_NE(x[kLate + 1], 0.25f);
+}
+
 TEST(OneBitAdamTest, GoesOnBitIdenticallyFromASavedState) {
   for (const ScaleGranularity::Unit unit :
        {ScaleGranularity::Unit::kBlock, ScaleGranularity::Unit::kTensor,

@@ -217,7 +217,7 @@ void OneBitAdamReference<Real>::Aggregate(size_t chunk, const Misses& misses) {
     for (size_t i = segment.begin; i < segment.end; ++i) {
       const Real decoded = result_bits[i] ? scale : -scale;
       aggregator_residual_[i] = live_[i] ? aggregated[i] - decoded : 0;
-      momentum[i] = live_[i] ? decoded : 0;
+      momentum[i] = live_[i] && variance_[i] > 0 ? decoded : 0;
       Move(i, frozen_correction_);
     }
   }
