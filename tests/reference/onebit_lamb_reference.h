@@ -25,6 +25,7 @@ class OneBitLambReference final : public SignRoundsReference {
  public:
   explicit OneBitLambReference(const OneBitLambReferenceOptions& options);
 
+  const ReferenceLamb& lamb() const { return lamb_; }
   // Elements of the compressed part that had no variance at the freeze.
   size_t num_without_variance() const { return num_without_variance_; }
 

@@ -21,9 +21,15 @@ OneBitLambReferenceOptions Problem() {
           .warmup_rounds = 20};
 }
 
-// Returns how many elements had no variance at the freeze.
-size_t ExpectSameBits(const OneBitLambReferenceOptions& problem,
-                      const ComparedTrainingOptions& how = {}) {
+struct Seen {
+  size_t num_without_variance = 0;  // elements, at the freeze
+  // How often the bounds of LAMB's coefficient held.
+  size_t num_clamped_low = 0;
+  size_t num_clamped_high = 0;
+};
+
+Seen ExpectSameBits(const OneBitLambReferenceOptions& problem,
+                    const ComparedTrainingOptions& how = {}) {
   const ComparedTraining training(problem.method, how);
   OneBitLambReference reference(problem);
   const Transcript transcript = training.Play(reference);
@@ -52,10 +58,13 @@ size_t ExpectSameBits(const OneBitLambReferenceOptions& problem,
                    .max_factor = problem.lamb.max_factor,
                    .factor_threshold = problem.lamb.factor_threshold}});
   });
-  return reference.num_without_variance();
+  return {reference.num_without_variance(), reference.lamb().num_clamped_low(),
+          reference.lamb().num_clamped_high()};
 }
 
-TEST(OneBitLambReferenceTest, SameBits) { EXPECT_EQ(ExpectSameBits(Problem()), 0u); }
+TEST(OneBitLambReferenceTest, SameBits) {
+  EXPECT_EQ(ExpectSameBits(Problem()).num_without_variance, 0u);
+}
 
 // Tensors longer than the pieces of a norm; blocks that 4,096 elements divide, and others.
 TEST(OneBitLambReferenceTest, SameBitsOfLongTensors) {
@@ -83,13 +92,15 @@ TEST(OneBitLambReferenceTest, SameBitsWithoutBiasCorrectionAndDecay) {
 
 TEST(OneBitLambReferenceTest, SameBitsOfOtherLayerRates) {
   OneBitLambReferenceOptions problem = Problem();
-  problem.lamb = {.min_coefficient = 0.3,
-                  .max_coefficient = 0.4,
+  problem.lamb = {.min_coefficient = 0.15,
+                  .max_coefficient = 0.2,
                   .coefficient_beta = 0.5,
                   .min_factor = 0.9,
                   .max_factor = 1.3,
                   .factor_threshold = 0.02};
-  ExpectSameBits(problem);
+  const Seen seen = ExpectSameBits(problem);
+  EXPECT_GT(seen.num_clamped_low, 0u);
+  EXPECT_GT(seen.num_clamped_high, 0u);
 }
 
 TEST(OneBitLambReferenceTest, SameBitsWithDenseRoundsIn16Bits) {
@@ -102,9 +113,9 @@ TEST(OneBitLambReferenceTest, SameBitsWithDenseRoundsIn16Bits) {
 TEST(OneBitLambReferenceTest, SameBitsWhereSomeElementsHaveNoVariance) {
   OneBitLambReferenceOptions problem = Problem();
   problem.adam.epsilon = 1e-25f;
-  const size_t num_without_variance = ExpectSameBits(problem, {.gradient_scale = 3e-22f});
-  EXPECT_GT(num_without_variance, 100u);
-  EXPECT_LT(num_without_variance, 2500u);
+  const Seen seen = ExpectSameBits(problem, {.gradient_scale = 3e-22f});
+  EXPECT_GT(seen.num_without_variance, 100u);
+  EXPECT_LT(seen.num_without_variance, 2500u);
 }
 
 }  // namespace
