@@ -27,6 +27,9 @@ that the default takes less than three minutes on two cores.
   --rounds N               steps per run, 10 to 1000000; some of them are the uncompressed
                            warm-up of methods that have one       (600)
   --text FILE              a text file, or a directory of them    (/usr/share/common-licenses)
+  --chaos                  trains the last method a second time while the aggregators are killed with
+                           SIGKILL, one every 5 s, and started again with empty memories; ends with
+                           both runs' parameters, which are the same
   --out DIR                where the results go                   (out/quickstart)
   --help                   this text
 
@@ -63,6 +66,7 @@ aggregators=2
 rounds=600
 settings=""
 text=/usr/share/common-licenses
+chaos=""
 out="${ROOT}/out/quickstart"
 
 read_options() {
@@ -72,6 +76,11 @@ read_options() {
       --help | -h)
         usage
         exit 0
+        ;;
+      --chaos)
+        chaos=yes
+        shift
+        continue
         ;;
       --*=*)
         value="${option#*=}"
@@ -119,6 +128,10 @@ check_options() {
   [[ -e "${text}" ]] || usage_error "--text = '${text}', must exist"
 }
 
+# Set while aggregators are being killed, and how many were.
+under_fire=""
+killed=0
+
 # The processes that this script started and has not seen end: their names by process id, and the
 # logs by name.
 declare -A running=() logs=()
@@ -159,6 +172,54 @@ check_processes() {
     tail -n 10 "${logs[${name}]}" >&2
     exit 1
   done
+}
+
+# Kills the aggregator with SIGKILL, starts it again on its port and waits until it has read its run
+# back from the workers; says how long that took.
+restart_aggregator() {
+  local name="agg-$1" pid log="${out}/aggregators/agg-$1.log" recoveries seconds
+  recoveries="$(grep -c "read back" "${log}" || true)"
+  for pid in "${!running[@]}"; do
+    [[ "${running[${pid}]}" == "${name}" ]] || continue
+    kill -KILL "${pid}"
+    wait "${pid}" 2>/dev/null || true
+    unset "running[${pid}]"
+  done
+  start "${name}" "${log}" "${aggregator_binary}" --name="${name}" \
+    --listen="127.0.0.1:$(<"${out}/aggregators/${name}.port")" --port_file="${out}/aggregators/${name}.port"
+  until (($(grep -c "read back" "${log}" || true) > recoveries)); do
+    check_processes
+    ((${#running[@]} > aggregators)) || return 0
+    sleep 0.05
+  done
+  seconds="$(grep "read back" "${log}" | tail -n 1)"
+  printf '\nchaos: %s was killed; started again, it had the run back from the workers in %s\n' \
+    "${name}" "${seconds##* }"
+  killed=$((killed + 1))
+}
+
+# digest_of REPORT
+digest_of() { grep -o '"parameters_digest": *"[0-9a-f]*"' "$1" | grep -o '[0-9a-f]\{16\}'; }
+
+# Trains the method again under fire, and compares.
+train_in_chaos() {
+  local calm disturbed
+  calm="$(digest_of "${out}/$1/w-0.json")"
+  mv "${out}/$1" "${out}/$1.calm"
+  killed=0
+  under_fire=yes
+  train "$1"
+  under_fire=""
+  disturbed="$(digest_of "${out}/$1/w-0.json")"
+  rm -rf "${out}/$1.chaos"
+  mv "${out}/$1" "${out}/$1.chaos"
+  mv "${out}/$1.calm" "${out}/$1"
+  echo
+  echo "Parameters after ${rounds} rounds of $1:"
+  echo "  undisturbed                    ${calm}"
+  echo "  with ${killed} aggregators killed       ${disturbed}"
+  [[ "${calm}" == "${disturbed}" ]] || fail "the runs ended with different parameters"
+  echo "The same, bit for bit."
 }
 
 install_and_build() {
@@ -219,8 +280,13 @@ train() {
       --rounds="${rounds}" --text="${text}" \
       --validate_every="$(((rounds + 7) / 8))" --report="${directory}/${name}.json"
   done
+  local next_kill=$((SECONDS + 5))
   while ((${#running[@]} > aggregators)); do
     check_processes
+    if [[ -n "${under_fire}" ]] && ((SECONDS >= next_kill)); then
+      restart_aggregator $((killed % aggregators))
+      next_kill=$((SECONDS + 5))
+    fi
     sleep 0.1
   done
 }
@@ -244,6 +310,7 @@ main() {
     done
     list+=("${reports}")
   done
+  [[ -z "${chaos}" ]] || train_in_chaos "${optimizer}"
   stop_processes
 
   echo

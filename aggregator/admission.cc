@@ -18,6 +18,8 @@ namespace {
 constexpr uint64_t kChunkBytes = 8192;
 // Round and chain of a kept header.
 constexpr uint64_t kHeaderBytes = 16;
+// A header as it is read back after a crash.
+constexpr uint64_t kReadHeaderBytes = 512;
 // Of a chunk and a worker: an id of 255 bytes in the roster and in the genesis, which is one of the
 // kept results at first; the place where a contribution is staged; a bit in each bitmap.
 constexpr uint64_t kMemberBytes = 1024;
@@ -50,6 +52,7 @@ uint64_t WorstCaseBytes(const JobDescription& description, uint32_t window_chunk
   uint64_t largest_contribution = 0;
   uint64_t largest_result = 0;
   uint64_t largest_scratch = 0;
+  uint64_t largest_residual = 0;
   uint64_t every_chunk = 0;
   const std::vector<uint32_t> chunks = description.OwnChunks();
   for (const uint32_t chunk : chunks) {
@@ -60,12 +63,16 @@ uint64_t WorstCaseBytes(const JobDescription& description, uint32_t window_chunk
     largest_result = std::max(largest_result, result);
     every_chunk += kChunkBytes + kKeptResults * result + kKeptHeaders * kHeaderBytes;
     const Layout::Chunk& shape = description.layout.chunks()[chunk];
-    if (!shape.dense) every_chunk += uint64_t{shape.num_elements} * sizeof(float);
+    const uint64_t residual = shape.dense ? 0 : uint64_t{shape.num_elements} * sizeof(float);
+    every_chunk += 2 * residual + kAllocationBytes;
+    every_chunk += 2 * uint64_t{description.snapshot_interval} * kReadHeaderBytes;
+    largest_residual = std::max(largest_residual, residual + kAllocationBytes);
     largest_scratch = std::max(largest_scratch, ScratchBytes(shape.num_elements));
   }
   const uint64_t window = std::min<uint64_t>(window_chunks, chunks.size());
   const uint64_t staged = members * window * largest_contribution;
-  const uint64_t in_transit = members * largest_contribution;
+  const uint64_t in_transit =
+      members * (2 * largest_contribution + largest_result + largest_residual);
   const uint64_t computed = window * (largest_result + largest_scratch);
   // One share more for the job's own list of members.
   const uint64_t everybody = (chunks.size() + 1) * members * kMemberBytes;

@@ -15,10 +15,11 @@ inline constexpr int kKeptResults = 2;
 inline constexpr int kKeptHeaders = 4096;
 
 // Upper bound of the memory that a job can make this aggregator hold, whatever its workers send:
-// the layout, contributions staged within the window, one contribution in transit per worker, one
-// result being computed, with its scratch, per chunk of the window, and of every chunk its
-// residual, its kept results and headers and its roster. What waits in a stream's own buffers is
-// the transport's share (server/exchange_stream.h).
+// the layout, contributions staged within the window, in transit per worker one contribution and
+// one each of what it may replay after a crash, one result being computed, with its scratch, per
+// chunk of the window, and of every chunk its residual and a snapshot of it, its kept results and
+// headers and its roster. A recovery stages no more than the window does. What waits in a stream's
+// own buffers is the transport's share (server/exchange_stream.h).
 uint64_t WorstCaseBytes(const JobDescription& description, uint32_t window_chunks);
 
 // The ledger of admitted memory. Not thread-safe.

@@ -14,6 +14,7 @@
 #include "aggregator/contribution_reader.h"
 #include "aggregator/engine.h"
 #include "aggregator/exchange_task.h"
+#include "aggregator/replay_reader.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/backends.h"
@@ -76,6 +77,7 @@ class GreedyRun {
                             .Build());
     }
     readers_.resize(num_workers);
+    replays_.resize(num_workers);
     before_ = LiveBytes();
     for (uint32_t i = 0; i < num_workers; ++i) CarryOut(engine_.HandleHello(i, hellos_[i], {}));
     Measure();
@@ -103,7 +105,7 @@ class GreedyRun {
       for (const ExchangeOutcome& outcome : outcomes) CarryOut(engine_.HandleOutcome(outcome, {}));
       outcomes.clear();
       Measure();
-      for (auto& reader : readers_) reader = MakeReader(&reader - readers_.data());
+      for (size_t worker = 0; worker < hellos_.size(); ++worker) MakeReaders(worker);
     }
     ++round_;
   }
@@ -113,10 +115,11 @@ class GreedyRun {
   uint64_t peak_bytes() const { return static_cast<uint64_t>(peak_); }
 
  private:
-  std::unique_ptr<ContributionReader> MakeReader(size_t worker) const {
-    const v1::Member& member = hellos_[worker].member();
-    return std::make_unique<ContributionReader>(
-        description_, MemberId{member.worker(), member.incarnation()}, backend_);
+  void MakeReaders(size_t worker) {
+    const MemberId member = {hellos_[worker].member().worker(),
+                             hellos_[worker].member().incarnation()};
+    readers_[worker] = std::make_unique<ContributionReader>(description_, member, backend_);
+    replays_[worker] = std::make_unique<ReplayReader>(description_, member, backend_);
   }
 
   TestContribution ContributionOf(size_t worker, uint32_t chunk, bool sign) const {
@@ -156,7 +159,32 @@ class GreedyRun {
         });
     const TestContribution contribution = ContributionOf(worker, largest, false);
     const size_t half = std::max<size_t>(contribution.payload.size() / 2, 1);
-    Read(worker, contribution.Slices(half).front());
+    const v1::ClientMessage first = contribution.Slices(half).front();
+    Read(worker, first);
+    BeginReplays(worker, largest, first);
+  }
+
+  // The same bytes as a contribution, as a result and, if the chunk can have one, as a snapshot of
+  // its residual, each half-way.
+  void BeginReplays(size_t worker, uint32_t chunk, const v1::ClientMessage& first) {
+    const v1::Contribution& contribution = first.contribution();
+    v1::ClientMessage message;
+    message.set_payload(first.payload());
+    v1::Replay& replay = *message.mutable_replay();
+    replay.set_chunk(chunk);
+    replay.set_round(contribution.round());
+    *replay.mutable_contribution() = contribution;
+    EXPECT_THAT(replays_[worker]->Read(message), IsOk());
+    v1::Result& result = *replay.mutable_result();
+    result.set_chunk(chunk);
+    result.set_round(contribution.round());
+    *result.mutable_slice() = contribution.slice();
+    EXPECT_THAT(replays_[worker]->Read(message), IsOk());
+    if (description_->layout.chunks()[chunk].dense) return;
+    v1::ResidualSnapshot& snapshot = *message.mutable_residual_snapshot();
+    snapshot.set_chunk(chunk);
+    *snapshot.mutable_slice() = contribution.slice();
+    EXPECT_THAT(replays_[worker]->Read(message), IsOk());
   }
 
   void CarryOut(Actions actions) {
@@ -167,7 +195,7 @@ class GreedyRun {
         chains_[send->result->message.chunk()] = send->result->chain;
       } else if (auto* accept = absl::get_if<AcceptStream>(&action)) {
         description_ = accept->description;
-        readers_[accept->stream] = MakeReader(accept->stream);
+        MakeReaders(accept->stream);
       } else if (const auto* close = absl::get_if<CloseStream>(&action)) {
         ADD_FAILURE() << close->status;
       }
@@ -182,6 +210,7 @@ class GreedyRun {
   std::vector<uint64_t> chains_;
   std::vector<v1::Hello> hellos_;
   std::vector<std::unique_ptr<ContributionReader>> readers_;
+  std::vector<std::unique_ptr<ReplayReader>> replays_;
   std::shared_ptr<const JobDescription> description_;
   std::vector<ExchangeTask> tasks_;
   uint64_t round_ = 0;

@@ -35,7 +35,7 @@ constexpr MethodPreset kPresets[] = {
      .sketch_candidates = 1},
     {.method = "sketched_sgd", .twin = "dense_sgd", .learning_rate = 0.3},
     {.method = "sign_sgd", .twin = "dense_sgd", .learning_rate = 1e-3, .momentum = 0.95},
-    {.method = "topk_sgd", .twin = "dense_sgd", .learning_rate = 0.3},
+    {.method = "topk_sgd", .twin = "dense_sgd", .learning_rate = 0.1},
 };
 
 }  // namespace

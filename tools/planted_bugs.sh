@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Shows that the simulation catches bugs: plants one at a time in the protocol's code, runs schedules of
+# faults until one breaks an invariant, and takes the bug out again. Fails if a bug survives.
+#   tools/planted_bugs.sh [SECONDS]     for how long each is searched at most (60)
+# aggregator/ and client/ must have no uncommitted changes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+seconds="${1:-60}"
+if ! [[ "${seconds}" =~ ^[1-9][0-9]{0,4}$ ]]; then
+  echo "usage: tools/planted_bugs.sh [SECONDS], a whole number" >&2
+  exit 2
+fi
+if [[ -n "$(git status --porcelain -- aggregator client)" ]]; then
+  echo "planted_bugs.sh: aggregator/ and client/ must have no uncommitted changes" >&2
+  exit 1
+fi
+restore() { git checkout --quiet -- aggregator client; }
+trap restore EXIT
+
+survivors=0
+
+# plant NAME FILE FROM TO: puts TO where FROM stands in the file, both taken word for word.
+plant() {
+  local name="$1" file="$2" binary found
+  FROM="$3" TO="$4" perl -0pi -e 's/\Q$ENV{FROM}\E/$ENV{TO}/ or die "does not stand there\n"' "${file}"
+  if ! bazel build --noshow_progress //tests/simulation:soak >/dev/null 2>&1; then
+    echo "planted_bugs.sh: \"${name}\" does not compile" >&2
+    exit 1
+  fi
+  binary="$(bazel info --noshow_progress bazel-bin 2>/dev/null)/tests/simulation/soak"
+  if found="$("${binary}" --first_seed=0 --seconds="${seconds}" 2>&1)"; then
+    echo "SURVIVED  ${name}"
+    survivors=$((survivors + 1))
+  else
+    echo "caught    ${name}"
+    echo "          $(tail -n 1 <<<"${found}" | cut -c1-160)"
+  fi
+  restore
+}
+
+plant "contributions are dropped after a few entries, whatever the floor" client/chunk_archive.h \
+  "max_entries_(2 * size_t{snapshot_interval} + kMinEntries)" "max_entries_(kMinEntries + 0 * snapshot_interval)"
+plant "the second half of a sketch round is forgotten by a crash" aggregator/chunk_round.cc \
+  "Open(PlaceAfter(sealed_header_), now);" "Open({sealed_header_.round() + 1, 0}, now);"
+plant "a snapshot stands for the residual after the head" aggregator/chunk_recovery.cc \
+  "  fold_position_ = 1;" "  fold_position_ = headers_.size();"
+plant "a contribution whose result its worker lacks is not replayed" client/session_replay.cc \
+  "ReplayOpen(aggregator, *chunks_[index].open, now);" ""
+plant "who leaves is released at once" aggregator/job.cc \
+  "if (!is_needed) CloseMember" "CloseMember"
+plant "a snapshot counts before its custodian has it" aggregator/residual_custody.cc \
+  "  pending_ = std::move(pending);" \
+  "  floor_ = ResidualFloor{pending.snapshot->place, pending.snapshot->chain, epoch};
+  pending_ = std::move(pending);"
+plant "the dead are waited for" aggregator/chunk_round.cc \
+  "return departure.evicted || " "return !departure.evicted && "
+plant "the residual of the dead history is kept" aggregator/chunk_recovery.cc \
+  "  residual_ = nullptr;
+  snapshot_complete_ = false;" "  snapshot_complete_ = false;"
+plant "nobody needs witnesses" aggregator/eviction.cc \
+  "if (!member.connected || !member.reaches_all || member.silent_for >= rule.evict_after) continue;" ""
+
+[[ ${survivors} -eq 0 ]]
