@@ -57,8 +57,7 @@ check_number() {
 }
 
 readonly ALL_OPTIMIZERS=dense_adam,onebit_adam,zeroone_adam,birder,birder:vote_counts,\
-dense_lamb,onebit_lamb,dense_amsgrad,cd_adam,sketched_amsgrad,\
-sketched_amsgrad:sketch_share=0.005:sketch_columns_share=0.045:sketch_candidates=4:learning_rate=2e-3:beta1=0.1,\
+dense_lamb,onebit_lamb,dense_amsgrad,cd_adam,sketched_amsgrad,sketched_amsgrad:small_sketch,\
 dense_sgd,sign_sgd,topk_sgd,sketched_sgd
 optimizers=dense_adam,onebit_adam
 workers=4

@@ -47,4 +47,13 @@ MethodPreset PresetOf(absl::string_view method) {
   return {.method = method, .twin = "dense_adam"};
 }
 
+MethodPreset WithSmallSketch(MethodPreset preset) {
+  preset.learning_rate *= 2;
+  preset.beta1 = 0.1;
+  preset.sketch_share = 0.005;
+  preset.sketch_columns_share = 0.045;
+  preset.sketch_candidates = 4;
+  return preset;
+}
+
 }  // namespace tally

@@ -21,6 +21,14 @@ TEST(MethodPresetsTest, EveryMethodHasOneWithATwinThatIsDense) {
   }
 }
 
+TEST(MethodPresetsTest, ASmallSketchHasFewerColumnsAndUpdatesFewerElements) {
+  const MethodPreset preset = PresetOf("sketched_amsgrad");
+  const MethodPreset small = WithSmallSketch(preset);
+  EXPECT_EQ(small.method, preset.method);
+  EXPECT_LT(small.sketch_share, preset.sketch_share);
+  EXPECT_LT(small.sketch_columns_share, preset.sketch_columns_share);
+}
+
 TEST(MethodPresetsTest, AMethodWithoutOneIsTakenForOneOfAdamsFamily) {
   EXPECT_EQ(PresetOf("unheard_of").twin, "dense_adam");
   EXPECT_EQ(PresetOf("unheard_of").learning_rate, PresetOf("dense_adam").learning_rate);

@@ -68,6 +68,8 @@ ABSL_FLAG(absl::optional<double>, sketch_columns_share, absl::nullopt,
 ABSL_FLAG(uint32_t, sketch_rows, 5, "Rows of a sketch; odd.");
 ABSL_FLAG(absl::optional<uint32_t>, sketch_candidates, absl::nullopt,
           "Candidates per updated element of a sketch round; if empty, what suits the method.");
+ABSL_FLAG(bool, small_sketch, false,
+          "For sketched_amsgrad: settings of about 4 bits a parameter up and half a bit down.");
 ABSL_FLAG(bool, sketch_exact_values, true,
           "Whether sketch rounds have a second half, which fetches exact values.");
 ABSL_FLAG(std::string, sketch_table_type, "bfloat16", "Number format of sketches.");
@@ -117,11 +119,16 @@ absl::StatusOr<DType> ParseDType(absl::string_view flag, const std::string& valu
       absl::StrCat("`--", flag, "` = \"", value, "\", must be float32, float16 or bfloat16"));
 }
 
+MethodPreset ChosenPreset() {
+  const MethodPreset preset = PresetOf(absl::GetFlag(FLAGS_optimizer));
+  return absl::GetFlag(FLAGS_small_sketch) ? WithSmallSketch(preset) : preset;
+}
+
 absl::StatusOr<OptimizerOptions> ReadMethodFlags() {
   OptimizerOptions method;
   method.adam.beta2 = static_cast<float>(absl::GetFlag(FLAGS_beta2));
   method.adam.weight_decay = static_cast<float>(absl::GetFlag(FLAGS_weight_decay));
-  const MethodPreset preset = PresetOf(absl::GetFlag(FLAGS_optimizer));
+  const MethodPreset preset = ChosenPreset();
   method.adam.beta1 = static_cast<float>(absl::GetFlag(FLAGS_beta1).value_or(preset.beta1));
   method.momentum = static_cast<float>(absl::GetFlag(FLAGS_momentum).value_or(preset.momentum));
   TALLY_ASSIGN_OR_RETURN(method.dtype, ParseDType("dense_type", absl::GetFlag(FLAGS_dense_type)));
@@ -202,7 +209,7 @@ absl::StatusOr<TrainerOptions> ReadTrainerFlags(int argc, char** argv, absl::str
   options.variant = absl::GetFlag(FLAGS_variant);
   options.rounds = absl::GetFlag(FLAGS_rounds);
   TALLY_ASSIGN_OR_RETURN(options.method, ReadMethodFlags());
-  const MethodPreset preset = PresetOf(options.optimizer);
+  const MethodPreset preset = ChosenPreset();
   options.sketch_share = absl::GetFlag(FLAGS_sketch_share).value_or(preset.sketch_share);
   options.sketch_columns_share =
       absl::GetFlag(FLAGS_sketch_columns_share).value_or(preset.sketch_columns_share);
