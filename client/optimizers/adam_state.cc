@@ -8,6 +8,19 @@
 #include "client/optimizers/tile.h"
 
 namespace tally {
+namespace {
+
+// Almost everywhere there is a variance; so many elements at once are seen to have one in a loop of
+// fixed length, which compilers turn into vectors.
+constexpr size_t kGroupElements = 64;
+
+bool AllPositive(const float* group) {
+  uint32_t num_positive = 0;
+  for (size_t i = 0; i < kGroupElements; ++i) num_positive += group[i] > 0.0f ? 1u : 0u;
+  return num_positive == kGroupElements;
+}
+
+}  // namespace
 
 AdamState::AdamState(const AdamOptions& options, bool amsgrad, uint64_t num_elements,
                      const Backend* backend)
@@ -43,8 +56,10 @@ absl::Status AdamState::MoveMoments(uint64_t offset, absl::Span<const float> gra
 
 void AdamState::DropWithoutVariance(uint64_t offset, absl::Span<float> values) const {
   const absl::Span<const float> second = second_moment(offset, values.size());
-  for (size_t i = 0; i < values.size(); ++i) {
-    values[i] = second[i] > 0.0f ? values[i] : 0.0f;
+  for (size_t begin = 0; begin < values.size(); begin += kGroupElements) {
+    const size_t end = std::min(begin + kGroupElements, values.size());
+    if (end - begin == kGroupElements && AllPositive(second.data() + begin)) continue;
+    for (size_t i = begin; i < end; ++i) values[i] = second[i] > 0.0f ? values[i] : 0.0f;
   }
 }
 

@@ -121,6 +121,24 @@ TEST(AdamStateTest, ElementsWithoutVarianceAreDropped) {
   EXPECT_THAT(values, ElementsAreArray({5.0f, 0.0f, 7.0f}));
 }
 
+// Elements are looked at in groups; those at the ends of groups, and beyond the last, are like any.
+TEST(AdamStateTest, AnyElementWithoutVarianceIsDroppedAlone) {
+  constexpr size_t kNumElements = 150;
+  for (size_t without = 0; without < kNumElements; ++without) {
+    SCOPED_TRACE(without);
+    AdamState state({}, false, kNumElements, TestBackend());
+    state.BeginStep();
+    std::vector<float> gradient(kNumElements, -1.0f);
+    gradient[without] = 0.0f;
+    ASSERT_THAT(state.MoveMoments(0, gradient), IsOk());
+    std::vector<float> expected(kNumElements, 5.0f);
+    std::vector<float> values = expected;
+    expected[without] = 0.0f;
+    state.DropWithoutVariance(0, absl::MakeSpan(values));
+    ASSERT_EQ(values, expected);
+  }
+}
+
 TEST(AdamStateTest, CorrectionsCountTheStepsThatMovedTheMoment) {
   AdamState state({.beta1 = 0.5f, .beta2 = 0.5f}, false, 1, TestBackend());
   state.BeginStep();
