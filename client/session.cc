@@ -351,6 +351,7 @@ void Session::TakeResult(const ChunkHistory::Applied& applied, CheckedResult res
   delivered.exchange = std::move(result.exchange);
   delivered.counted = applied.counted;
   delivered.num_participants = applied.num_participants;
+  delivered.tracking_rebase = result.header.tracking_rebase();
   delivered.payload = std::move(result.payload);
   delivered.payload_digest = result.header.payload_digest();
   if (round_.has_value() && delivered.round == *round_) {

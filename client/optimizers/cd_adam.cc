@@ -190,11 +190,19 @@ class CdAdam final : public Optimizer {
   absl::Status ApplyTracked(const ChunkResult& result, Fate fate, absl::Span<const float> gradient,
                             absl::Span<float> parameters) {
     TALLY_RETURN_IF_ERROR(Settle(result.chunk, fate));
-    if (!result.exchange.has_value()) return absl::OkStatus();
-    TALLY_RETURN_IF_ERROR(tracks_signs() ? AddSigns(result) : AddSparse(result));
+    if (result.exchange.has_value()) {
+      TALLY_RETURN_IF_ERROR(tracks_signs() ? AddSigns(result) : AddSparse(result));
+    }
     const uint64_t offset = parts_.layout().chunks()[result.chunk].offset;
     const absl::Span<const float> shared =
         ChunkOf(absl::MakeConstSpan(shared_), parts_.layout(), result.chunk);
+    if (result.tracking_rebase) {
+      // The roster has changed, or the aggregator has lost its residual: what was tracked sums up
+      // to the mean no more.
+      std::copy(shared.begin(), shared.end(),
+                ChunkOf(tracked(), parts_.layout(), result.chunk).begin());
+    }
+    if (!result.exchange.has_value()) return absl::OkStatus();
     scratch_.resize(shared.size());
     if (parts_.quality().measures() && fate != Fate::kAbstained) {
       input_.Write(offset, gradient, absl::MakeSpan(scratch_));

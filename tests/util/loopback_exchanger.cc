@@ -205,6 +205,10 @@ absl::Status LoopbackGroup::Close(uint64_t round, uint32_t chunk) {
     result.payload = std::move(outcome.payload);
     result.payload_digest = outcome.payload_digest;
   }
+  if (options_.rebases && options_.rebases(round, chunk)) {
+    result.tracking_rebase = true;
+    std::fill(open.residual->begin(), open.residual->end(), 0.0f);
+  }
   for (size_t w = 0; w < options_.num_workers; ++w) {
     result.counted = entry.counted[w];
     results_[w].push_back(result);

@@ -39,6 +39,8 @@ struct LoopbackOptions {
   // True: the result of this round of the chunk does without this worker's contribution. Unset: no
   // misses.
   std::function<bool(size_t worker, uint64_t round, uint32_t chunk)> misses = nullptr;
+  // True: the result of this round of the chunk says that tracking starts anew. Unset: none does.
+  std::function<bool(uint64_t round, uint32_t chunk)> rebases = nullptr;
   bool keep_log = false;
   // The run's; decides what is drawn.
   uint64_t seed = 0;
