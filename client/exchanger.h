@@ -26,10 +26,10 @@ struct ChunkResult {
   // The result's header names this worker: its contribution is in the result. Only then may the
   // contribution be taken out of the worker's residual.
   bool counted = false;
-  uint32_t num_participants = 0;
   // The mean that workers track starts anew after this result: what each believes that the others
   // know of its input becomes what all share. For exchanges divided by the roster.
   bool tracking_rebase = false;
+  uint32_t num_participants = 0;
   // In the exchange's codec (codecs/*_codec.h); checked.
   SharedBuffer payload;
   // XXH3-64 of the payload; of a first half, what the second one's ValuesExchange names.

@@ -228,7 +228,7 @@ void Session::EndIfLeft() {
     if (aggregator.link.state() != AggregatorLink::State::kEnded) return;
   }
   failure_ = absl::FailedPreconditionError("this worker has left the run");
-  actions_.push_back(RunLeft{});
+  actions_.emplace_back(RunLeft{});
 }
 
 void Session::OnWelcome(size_t aggregator, const v1::Welcome& welcome, absl::Time now) {
@@ -304,7 +304,7 @@ void Session::OnResult(size_t aggregator, CheckedResult result, absl::Time now) 
     --missing_genesis_;
     if (missing_genesis_ == 0) {
       started_ = true;
-      actions_.push_back(RunStarted{});
+      actions_.emplace_back(RunStarted{});
     }
   } else {
     TakeResult(*applied, std::move(result));
@@ -364,7 +364,7 @@ void Session::TakeResult(const ChunkHistory::Applied& applied, CheckedResult res
 void Session::Deliver(ChunkResult result) {
   const bool over = !result.exchange.has_value() || !HasSecondHalf(*result.exchange);
   if (over && --missing_results_ == 0) ++counters_.rounds;
-  actions_.push_back(DeliverResult{std::move(result)});
+  actions_.emplace_back(DeliverResult{std::move(result)});
 }
 
 void Session::Answered(size_t aggregator, absl::Time now) {
@@ -398,19 +398,19 @@ void Session::SendWindow(size_t aggregator, absl::Time now) {
 void Session::Send(size_t aggregator, v1::ClientMessage message, SharedBuffer payload,
                    absl::Time now) {
   aggregators_[aggregator].link.Sent(now);
-  actions_.push_back(SendMessage{aggregator, std::move(message), std::move(payload)});
+  actions_.emplace_back(SendMessage{aggregator, std::move(message), std::move(payload)});
 }
 
 void Session::Open(size_t aggregator, absl::Time now) {
   aggregators_[aggregator].link.Opened(now);
-  actions_.push_back(OpenStream{aggregator});
+  actions_.emplace_back(OpenStream{aggregator});
   Send(aggregator, HelloTo(aggregator), nullptr, now);
 }
 
 void Session::Fail(absl::Status status) {
   if (!failure_.ok()) return;
   failure_ = std::move(status);
-  actions_.push_back(SessionFailed{failure_});
+  actions_.emplace_back(SessionFailed{failure_});
 }
 
 }  // namespace tally

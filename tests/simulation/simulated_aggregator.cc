@@ -23,7 +23,8 @@ SimulatedAggregator::SimulatedAggregator(SimulatedNetwork* network, size_t index
     : network_(network),
       index_(index),
       backend_(SupportedBackends().back()),
-      choices_(seed, /*purpose=*/100 + index) {
+      choices_(seed, /*purpose=*/100 + index),
+      inbox_(&network->events()) {
   Start();
 }
 
@@ -40,7 +41,7 @@ void SimulatedAggregator::Start() {
 
 void SimulatedAggregator::Kill() {
   ++life_;
-  paused_until_ = absl::InfinitePast();
+  inbox_.PauseUntil(absl::InfinitePast());
   engine_ = nullptr;
   for (auto& [id, stream] : streams_) {
     network_->Break(stream, absl::UnavailableError("the aggregator was killed"));
@@ -56,8 +57,8 @@ std::vector<std::shared_ptr<SimulatedStream>> SimulatedAggregator::streams() con
 
 void SimulatedAggregator::Tick(uint64_t life) {
   if (life != life_) return;
-  if (paused_until_ > network_->events().now()) {
-    return network_->events().At(paused_until_, [this, life] { Tick(life); });
+  if (inbox_.paused()) {
+    return network_->events().At(inbox_.paused_until(), [this, life] { Tick(life); });
   }
   CarryOut(engine_->HandleTick(network_->events().now()));
   network_->events().After(kTick, [this, life] { Tick(life); });
@@ -65,11 +66,13 @@ void SimulatedAggregator::Tick(uint64_t life) {
 
 void SimulatedAggregator::Receive(const std::shared_ptr<SimulatedStream>& stream,
                                   v1::ClientMessage message) {
-  if (engine_ != nullptr && paused_until_ > network_->events().now()) {
-    return network_->events().At(paused_until_, [this, stream, message = std::move(message)] {
-      if (!stream->broken) Receive(stream, message);
-    });
-  }
+  inbox_.Receive([this, stream, message = std::move(message)] {
+    if (!stream->broken) Take(stream, message);
+  });
+}
+
+void SimulatedAggregator::Take(const std::shared_ptr<SimulatedStream>& stream,
+                               v1::ClientMessage message) {
   const bool is_open = streams_.count(stream->id) > 0;
   if (engine_ == nullptr || (!message.has_hello() && !is_open)) {
     network_->Break(stream, absl::UnavailableError("nobody listens"));
@@ -116,9 +119,10 @@ absl::Status SimulatedAggregator::Handle(SimulatedStream& stream, v1::ClientMess
 }
 
 void SimulatedAggregator::ReceiveEnd(const std::shared_ptr<SimulatedStream>& stream) {
-  if (engine_ != nullptr && paused_until_ > network_->events().now()) {
-    return network_->events().At(paused_until_, [this, stream] { ReceiveEnd(stream); });
-  }
+  inbox_.Receive([this, stream] { TakeEnd(stream); });
+}
+
+void SimulatedAggregator::TakeEnd(const std::shared_ptr<SimulatedStream>& stream) {
   if (streams_.erase(stream->id) == 0 || engine_ == nullptr) return;
   CarryOut(engine_->HandleClosed(stream->id));
   network_->SendDown(stream, [stream] {

@@ -26,18 +26,11 @@ void SimulatedNetwork::SendUp(const std::shared_ptr<SimulatedStream>& stream,
 void SimulatedNetwork::SendDown(const std::shared_ptr<SimulatedStream>& stream,
                                 std::function<void()> receive) {
   stream->last_down = std::max(stream->last_down, events_.now() + Latency());
-  events_.At(stream->last_down,
-             [this, stream, receive = std::move(receive)] { ReceiveDown(stream, receive); });
-}
-
-void SimulatedNetwork::ReceiveDown(const std::shared_ptr<SimulatedStream>& stream,
-                                   const std::function<void()>& receive) {
-  const absl::Time paused_until = stream->worker->paused_until();
-  if (paused_until > events_.now()) {
-    events_.At(paused_until, [this, stream, receive] { ReceiveDown(stream, receive); });
-  } else if (!stream->broken) {
-    receive();
-  }
+  events_.At(stream->last_down, [stream, receive = std::move(receive)] {
+    stream->worker->inbox().Receive([stream, receive] {
+      if (!stream->broken) receive();
+    });
+  });
 }
 
 void SimulatedNetwork::Break(const std::shared_ptr<SimulatedStream>& stream,

@@ -18,6 +18,7 @@
 #include "kernels/backend.h"
 #include "tests/simulation/choices.h"
 #include "tests/simulation/event_queue.h"
+#include "tests/simulation/inbox.h"
 #include "tests/simulation/simulated_job.h"
 
 namespace tally {
@@ -52,8 +53,6 @@ class SimulatedNetwork {
   // Carries a message to the other side.
   void SendUp(const std::shared_ptr<SimulatedStream>& stream, std::function<void()> receive);
   void SendDown(const std::shared_ptr<SimulatedStream>& stream, std::function<void()> receive);
-  void ReceiveDown(const std::shared_ptr<SimulatedStream>& stream,
-                   const std::function<void()>& receive);
   // Nothing more arrives; the worker learns of it a little later.
   void Break(const std::shared_ptr<SimulatedStream>& stream, const absl::Status& status);
 
@@ -72,7 +71,7 @@ class SimulatedAggregator {
   void Kill();
   bool running() const { return engine_ != nullptr; }
   // Stands still until then; what arrives waits.
-  void PauseUntil(absl::Time time) { paused_until_ = time; }
+  void PauseUntil(absl::Time time) { inbox_.PauseUntil(time); }
 
   // A stream's message arrives.
   void Receive(const std::shared_ptr<SimulatedStream>& stream, v1::ClientMessage message);
@@ -84,6 +83,8 @@ class SimulatedAggregator {
 
  private:
   void CarryOut(Actions actions);
+  void Take(const std::shared_ptr<SimulatedStream>& stream, v1::ClientMessage message);
+  void TakeEnd(const std::shared_ptr<SimulatedStream>& stream);
   void Tick(uint64_t life);
   absl::Status Handle(SimulatedStream& stream, v1::ClientMessage& message);
   void RunLater(ExchangeTask task);
@@ -93,7 +94,7 @@ class SimulatedAggregator {
   const Backend* const backend_;
   Choices choices_;
   uint64_t life_ = 0;
-  absl::Time paused_until_ = absl::InfinitePast();
+  Inbox inbox_;
   std::unique_ptr<Engine> engine_;
   std::map<StreamId, std::shared_ptr<SimulatedStream>> streams_;
 };
@@ -109,8 +110,8 @@ class SimulatedWorker {
   // Ends it without a word.
   void Kill();
   // Stands still until then; what arrives waits.
-  void PauseUntil(absl::Time time) { paused_until_ = time; }
-  absl::Time paused_until() const { return paused_until_; }
+  void PauseUntil(absl::Time time) { inbox_.PauseUntil(time); }
+  Inbox& inbox() { return inbox_; }
   // The run goes on without it, and it knows.
   bool was_evicted() const;
   bool dead() const { return dead_; }
@@ -153,7 +154,7 @@ class SimulatedWorker {
   std::map<std::pair<uint32_t, Place>, AppliedEntry> pending_;
   std::map<uint32_t, std::vector<AppliedEntry>> history_;
   uint64_t tick_ = 0;
-  absl::Time paused_until_ = absl::InfinitePast();
+  Inbox inbox_;
   bool thinking_ = false;
   bool leaving_ = false;
   bool left_ = false;

@@ -35,7 +35,8 @@ SimulatedWorker::SimulatedWorker(SimulatedNetwork* network, Aggregators* aggrega
       run_seed_(seed),
       choices_(Mix64(seed) ^ Digest64(options_.worker), /*purpose=*/2),
       session_(options_, std::move(member), network->events().now()),
-      streams_(options_.aggregators.size()) {
+      streams_(options_.aggregators.size()),
+      inbox_(&network->events()) {
   session_.Tick(network_->events().now());
   CarryOut();
 }
@@ -214,8 +215,8 @@ void SimulatedWorker::ScheduleTick() {
   if (finished() || next == absl::InfiniteFuture()) return;
   network_->events().At(next, [this, tick = ++tick_] {
     if (tick != tick_ || dead_) return;
-    if (paused_until_ > network_->events().now()) {
-      return network_->events().At(paused_until_, [this] {
+    if (inbox_.paused()) {
+      return network_->events().At(inbox_.paused_until(), [this] {
         if (!dead_) ScheduleTick();
       });
     }
