@@ -2,7 +2,7 @@
 # Shows that the simulation catches bugs: plants one at a time in the protocol's code, runs schedules of
 # faults until one breaks an invariant, and takes the bug out again. Fails if a bug survives.
 #   tools/planted_bugs.sh [SECONDS]     for how long each is searched at most (60)
-# aggregator/ and client/ must have no uncommitted changes.
+# The files that it changes must have no uncommitted changes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,11 +11,12 @@ if ! [[ "${seconds}" =~ ^[1-9][0-9]{0,4}$ ]]; then
   echo "usage: tools/planted_bugs.sh [SECONDS], a whole number" >&2
   exit 2
 fi
-if [[ -n "$(git status --porcelain -- aggregator client)" ]]; then
-  echo "planted_bugs.sh: aggregator/ and client/ must have no uncommitted changes" >&2
-  exit 1
-fi
-restore() { git checkout --quiet -- aggregator client; }
+# The file that holds a bug now; empty: none does.
+planted=""
+restore() {
+  [[ -z "${planted}" ]] || git checkout --quiet -- "${planted}"
+  planted=""
+}
 trap restore EXIT
 
 survivors=0
@@ -23,6 +24,11 @@ survivors=0
 # plant NAME FILE FROM TO: puts TO where FROM stands in the file, both taken word for word.
 plant() {
   local name="$1" file="$2" binary found
+  if [[ -n "$(git status --porcelain -- "${file}")" ]]; then
+    echo "planted_bugs.sh: ${file} must have no uncommitted changes" >&2
+    exit 1
+  fi
+  planted="${file}"
   FROM="$3" TO="$4" perl -0pi -e 's/\Q$ENV{FROM}\E/$ENV{TO}/ or die "does not stand there\n"' "${file}"
   if ! bazel build --noshow_progress //tests/simulation:soak >/dev/null 2>&1; then
     echo "planted_bugs.sh: \"${name}\" does not compile" >&2
@@ -48,17 +54,16 @@ plant "a snapshot stands for the residual after the head" aggregator/chunk_recov
 plant "a contribution whose result its worker lacks is not replayed" client/session_replay.cc \
   "ReplayOpen(aggregator, *chunks_[index].open, now);" ""
 plant "who leaves is released at once" aggregator/job.cc \
-  "if (!is_needed) CloseMember" "CloseMember"
+  "if (!is_needed) CloseMember" "if (!is_needed || true) CloseMember"
 plant "a snapshot counts before its custodian has it" aggregator/residual_custody.cc \
   "  pending_ = std::move(pending);" \
   "  floor_ = ResidualFloor{pending.snapshot->place, pending.snapshot->chain, epoch};
   pending_ = std::move(pending);"
 plant "the dead are waited for" aggregator/chunk_round.cc \
   "return departure.evicted || " "return !departure.evicted && "
-plant "the residual of the dead history is kept" aggregator/chunk_recovery.cc \
-  "  residual_ = nullptr;
-  snapshot_complete_ = false;" "  snapshot_complete_ = false;"
+plant "silence is measured by the wall clock" aggregator/job_eviction.cc \
+  "signs[worker] = {.silent_for = running_time_ - state.heard_at," "signs[worker] = {.silent_for = now - state.last_heard,"
 plant "nobody needs witnesses" aggregator/eviction.cc \
-  "if (!member.connected || !member.reaches_all || member.silent_for >= rule.evict_after) continue;" ""
+  "!member.connected || !member.reaches_all || member.silent_for" "member.silent_for"
 
 [[ ${survivors} -eq 0 ]]

@@ -72,6 +72,7 @@ SimulationOptions ScheduleOf(uint64_t seed) {
   options.aggregator_kills = sometimes(absl::Milliseconds(100), absl::Seconds(1));
   options.cuts = sometimes(absl::Milliseconds(50), absl::Seconds(1));
   options.worker_kills = sometimes(absl::Milliseconds(200), absl::Seconds(2));
+  options.partitions = sometimes(absl::Milliseconds(300), absl::Seconds(3));
   options.pauses = sometimes(absl::Milliseconds(200), absl::Seconds(3));
   return options;
 }
@@ -85,7 +86,8 @@ absl::Status CheckSchedule(const SimulationOptions& options) {
     return absl::OkStatus();
   }
   SimulationOptions calm = options;
-  calm.aggregator_kills = calm.cuts = calm.worker_kills = calm.pauses = absl::InfiniteDuration();
+  calm.aggregator_kills = calm.cuts = calm.worker_kills = calm.partitions = calm.pauses =
+      absl::InfiniteDuration();
   const SimulationReport undisturbed = Simulate(calm);
   TALLY_RETURN_IF_ERROR(undisturbed.status);
   const std::string difference = FirstDifference(report, undisturbed);

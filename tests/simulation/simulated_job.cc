@@ -29,6 +29,7 @@ class SimulatedJob {
     Repeat(options.aggregator_kills, [this] { KillAggregator(); });
     Repeat(options.cuts, [this] { Cut(); });
     Repeat(options.worker_kills, [this] { KillWorker(); });
+    Repeat(options.partitions, [this] { Part(); });
     Repeat(options.pauses, [this] { Pause(); });
   }
 
@@ -104,10 +105,9 @@ class SimulatedJob {
   }
 
   void KillWorker() {
+    if (!all_started()) return;
     std::vector<SimulatedWorker*> alive;
     for (const auto& worker : workers_) {
-      // Nobody starts a run without those that it expects.
-      if (!worker->dead() && !worker->started()) return;
       if (!worker->finished()) alive.push_back(worker.get());
     }
     if (alive.size() < 2) return;
@@ -116,7 +116,27 @@ class SimulatedJob {
     worker.Kill();
   }
 
+  // Nobody starts a run without those that it expects, and nobody waits for them for ever.
+  bool all_started() const {
+    return std::all_of(workers_.begin(), workers_.end(),
+                       [](const auto& worker) { return worker->dead() || worker->started(); });
+  }
+
+  void Part() {
+    if (!all_started()) return;
+    SimulatedWorker& worker = *workers_[faults_.Below(workers_.size())];
+    const size_t index = faults_.Below(aggregators_.size());
+    const absl::Duration longest = faults_.OneIn(3) ? absl::Minutes(4) : absl::Seconds(10);
+    network_.Part(&worker, index,
+                  network_.events().now() + faults_.Between(absl::Milliseconds(100), longest));
+    ++report_.partitions;
+    for (const std::shared_ptr<SimulatedStream>& stream : aggregators_[index]->streams()) {
+      if (stream->worker == &worker) CutStream(*aggregators_[index], stream);
+    }
+  }
+
   void Pause() {
+    if (!all_started()) return;
     const absl::Duration longest = faults_.OneIn(6) ? absl::Minutes(2) : absl::Seconds(4);
     const absl::Time end =
         network_.events().now() + faults_.Between(absl::Milliseconds(10), longest);
@@ -133,7 +153,10 @@ class SimulatedJob {
     const std::vector<std::shared_ptr<SimulatedStream>> streams = aggregator.streams();
     if (streams.empty()) return;
     ++report_.cuts;
-    const std::shared_ptr<SimulatedStream> stream = streams[faults_.Below(streams.size())];
+    CutStream(aggregator, streams[faults_.Below(streams.size())]);
+  }
+
+  void CutStream(SimulatedAggregator& aggregator, const std::shared_ptr<SimulatedStream>& stream) {
     network_.Break(stream, absl::UnavailableError("the connection was cut"));
     // The two sides learn of it at different times.
     network_.events().After(faults_.Between(absl::ZeroDuration(), absl::Milliseconds(10)),

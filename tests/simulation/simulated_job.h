@@ -33,6 +33,9 @@ struct SimulationOptions {
   // Mean time between two faults of each sort; infinite: none.
   absl::Duration aggregator_kills = absl::InfiniteDuration();
   absl::Duration cuts = absl::InfiniteDuration();
+  // Times in which a worker cannot reach one of the aggregators, sometimes for longer than it takes
+  // to be evicted there.
+  absl::Duration partitions = absl::InfiniteDuration();
   // Workers that are killed for good, one after the other; at least one survives.
   absl::Duration worker_kills = absl::InfiniteDuration();
   // Processes that stand still for a while, as under SIGSTOP: mostly a few seconds, sometimes
@@ -69,6 +72,7 @@ struct SimulationReport {
   // Workers that were held for dead while they stood still, and told so.
   std::vector<std::string> evicted_workers;
   uint64_t cuts = 0;
+  uint64_t partitions = 0;
   uint64_t pauses = 0;
   absl::Duration duration;
 };

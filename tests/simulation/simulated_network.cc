@@ -17,6 +17,7 @@ std::shared_ptr<SimulatedStream> SimulatedNetwork::Open(SimulatedWorker* worker,
 
 void SimulatedNetwork::SendUp(const std::shared_ptr<SimulatedStream>& stream,
                               std::function<void()> receive) {
+  if (parted(*stream)) return Break(stream, absl::UnavailableError("no route"));
   stream->last_up = std::max(stream->last_up, events_.now() + Latency());
   events_.At(stream->last_up, [stream, receive = std::move(receive)] {
     if (!stream->broken) receive();

@@ -50,6 +50,14 @@ class SimulatedNetwork {
     return choices_.Between(absl::Microseconds(50), absl::Milliseconds(5));
   }
   std::shared_ptr<SimulatedStream> Open(SimulatedWorker* worker, size_t aggregator);
+  // Lets nothing through between the two until then.
+  void Part(const SimulatedWorker* worker, size_t aggregator, absl::Time until) {
+    parted_until_[{worker, aggregator}] = until;
+  }
+  bool parted(const SimulatedStream& stream) const {
+    const auto found = parted_until_.find({stream.worker, stream.aggregator});
+    return found != parted_until_.end() && found->second > events_.now();
+  }
   // Carries a message to the other side.
   void SendUp(const std::shared_ptr<SimulatedStream>& stream, std::function<void()> receive);
   void SendDown(const std::shared_ptr<SimulatedStream>& stream, std::function<void()> receive);
@@ -60,6 +68,7 @@ class SimulatedNetwork {
   EventQueue events_;
   Choices choices_;
   StreamId next_id_ = 1;
+  std::map<std::pair<const SimulatedWorker*, size_t>, absl::Time> parted_until_;
 };
 
 // An aggregator that can be killed and started again with an empty memory.
