@@ -61,9 +61,4 @@ plant "a snapshot counts before its custodian has it" aggregator/residual_custod
   pending_ = std::move(pending);"
 plant "the dead are waited for" aggregator/chunk_round.cc \
   "return departure.evicted || " "return !departure.evicted && "
-plant "silence is measured by the wall clock" aggregator/job_eviction.cc \
-  "signs[worker] = {.silent_for = running_time_ - state.heard_at," "signs[worker] = {.silent_for = now - state.last_heard,"
-plant "nobody needs witnesses" aggregator/eviction.cc \
-  "!member.connected || !member.reaches_all || member.silent_for" "member.silent_for"
-
 [[ ${survivors} -eq 0 ]]
