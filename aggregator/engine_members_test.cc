@@ -1,0 +1,329 @@
+// Who comes, stays and goes at an engine.
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/util/contribution_builder.h"
+#include "tests/util/engine_fixture.h"
+#include "tests/util/hello_builder.h"
+#include "tests/util/status_matchers.h"
+
+namespace tally {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Optional;
+
+// --- Who may enter ---
+
+TEST_F(EngineTest, RefusesAHelloThatBreaksARule) {
+  v1::Hello hello = Hello(0, 1).Build();
+  hello.set_version(2);
+  EXPECT_THAT(driver_->inbox(driver_->Open(hello)).closed,
+              Optional(StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("`version` = 2"))));
+}
+
+TEST_F(EngineTest, RefusesAWorkerOfTheRunWithOtherSettings) {
+  Join(Hello(0, 2));
+  EXPECT_THAT(Join(Hello(1, 3)).closed(),
+              Optional(StatusIs(absl::StatusCode::kInvalidArgument,
+                                HasSubstr("`settings.expected_workers` = 3, must be 2"))));
+}
+
+TEST_F(EngineTest, RefusesMoreThanTheExpectedWorkersOnceTheRunHasStarted) {
+  StartRun(2);
+  EXPECT_THAT(Join(Hello(2, 2)).closed(),
+              Optional(StatusIs(absl::StatusCode::kFailedPrecondition,
+                                HasSubstr("`member.worker` = w-2, must be one of the 2 that "
+                                          "started run 7 of job `job`"))));
+}
+
+TEST_F(EngineTest, RefusesAMemberOfAJobWithoutHistoryHere) {
+  EXPECT_THAT(
+      Join(Hello(0, 2).Intent(v1::INTENT_MEMBER)).closed(),
+      Optional(StatusIs(absl::StatusCode::kFailedPrecondition,
+                        HasSubstr("neither this worker nor aggregator `agg-0` has a history of run "
+                                  "7"))));
+  Join(Hello(0, 2));
+  EXPECT_THAT(Join(Hello(1, 2).Intent(v1::INTENT_MEMBER)).closed(),
+              Optional(StatusIs(absl::StatusCode::kFailedPrecondition,
+                                HasSubstr("run 7 of job `job` has no history here"))));
+}
+
+TEST_F(EngineTest, BeforeTheStartTheNewestIncarnationCounts) {
+  EngineWorker& old_one = Join(Hello(0, 2).Worker("w-0", 10));
+  EngineWorker& new_one = Join(Hello(0, 2).Worker("w-0", 11));
+  EXPECT_THAT(old_one.closed(), Optional(StatusIs(absl::StatusCode::kAborted)));
+  EXPECT_THAT(Join(Hello(0, 2).Worker("w-0", 9)).closed(),
+              Optional(StatusIs(absl::StatusCode::kAborted,
+                                HasSubstr("`member.incarnation` = 9, must be the newest of worker "
+                                          "`w-0`, 11"))));
+  Join(Hello(1, 2));
+  EXPECT_NE(new_one.Newest(0), nullptr);
+}
+
+TEST_F(EngineTest, ARunningWorkerKeepsItsIncarnation) {
+  StartRun(2);
+  EXPECT_THAT(Join(Hello(0, 2).Worker("w-0", 101)).closed(),
+              Optional(StatusIs(absl::StatusCode::kFailedPrecondition,
+                                HasSubstr("`member.incarnation` = 101, must be 100"))));
+}
+
+TEST_F(EngineTest, RefusesAnotherRunByNameUntilTheFirstIsOver) {
+  const std::vector<EngineWorker*> workers = StartRun(2);
+  const HelloBuilder next_run = Hello(0, 2).Job("job", 8);
+  EXPECT_THAT(Join(next_run).closed(),
+              Optional(StatusIs(absl::StatusCode::kUnavailable,
+                                HasSubstr("`run` = 8, must wait: run 7 of job `job` lives here, "
+                                          "with w-0, w-1"))));
+  for (EngineWorker* const worker : workers) driver_->Disconnect(worker->stream());
+  driver_->AdvanceBy(absl::Seconds(29));
+  EXPECT_THAT(Join(next_run).closed(),
+              Optional(StatusIs(absl::StatusCode::kUnavailable,
+                                HasSubstr("lives here, though its workers are gone"))));
+  driver_->AdvanceBy(absl::Seconds(1));
+  EXPECT_THAT(Join(next_run), IsOpen());
+}
+
+TEST_F(EngineTest, ARefusedHelloDisturbsNobody) {
+  const std::vector<EngineWorker*> workers = StartRun(2);
+  Join(Hello(0, 2).Job("job", 8));
+  Join(Hello(5, 2));
+  workers[0]->Contribute(0, 1);
+  workers[1]->Contribute(0, 3);
+  EXPECT_EQ(workers[0]->NewestValue(0), 2);
+}
+
+TEST_F(EngineTest, RefusesAJobThatDoesNotFitIntoItsMemory) {
+  Restart({.name = "agg-0", .memory_limit_bytes = 1000});
+  EXPECT_THAT(Join(Hello(0, 1)).closed(),
+              Optional(StatusIs(absl::StatusCode::kResourceExhausted,
+                                AllOf(HasSubstr("the job needs up to "),
+                                      HasSubstr("of `memory_limit` = 1000")))));
+  EXPECT_EQ(driver_->engine().Status("", driver_->now()).jobs_size(), 0);
+}
+
+TEST_F(EngineTest, AnAdmittedJobsMemoryIsGivenBackWhenItsRunIsOver) {
+  const std::vector<EngineWorker*> workers = StartRun(1);
+  const uint64_t admitted = Status().admitted_bytes();
+  EXPECT_GT(admitted, 0u);
+  EXPECT_EQ(driver_->engine().Status("", driver_->now()).admitted_bytes(), admitted);
+  Restart({.name = "agg-0", .memory_limit_bytes = admitted + admitted / 2});
+  EngineWorker& first = Join(Hello(0, 1));
+  EXPECT_THAT(Join(Hello(0, 1).Job("other", 1)).closed(),
+              Optional(StatusIs(absl::StatusCode::kResourceExhausted)));
+  driver_->Leave(first.stream());
+  EXPECT_THAT(Join(Hello(0, 1).Job("other", 1)), IsOpen());
+}
+
+// --- Eviction ---
+
+TEST_F(EngineTest, EvictsASilentMemberBeforeWitnesses) {
+  const std::vector<EngineWorker*> workers = StartRun(3);
+  for (const int i : {0, 1}) workers[i]->Contribute(0, 1);
+  driver_->Disconnect(workers[2]->stream());
+  v1::Heartbeat heartbeat;
+  heartbeat.mutable_links()->add_links()->set_up(true);
+  for (int second = 0; second < 29; ++second) {
+    for (const int i : {0, 1}) driver_->Heartbeat(workers[i]->stream(), heartbeat);
+    driver_->AdvanceBy(absl::Seconds(1));
+  }
+  EXPECT_EQ(workers[0]->inbox().results.size(), 2u) << "29 s are not 30";
+  for (const int i : {0, 1}) driver_->Heartbeat(workers[i]->stream(), heartbeat);
+  driver_->AdvanceBy(absl::Seconds(2));
+  EXPECT_EQ(workers[0]->NewestValue(0), 1) << "the exchange goes on without it";
+  EXPECT_THAT(driver_->announcements(),
+              Contains(HasSubstr("run 7: worker `w-2` was evicted: silent for 30")));
+  workers[2]->Reconnect();
+  EXPECT_THAT(workers[2]->closed(), Optional(StatusIs(absl::StatusCode::kFailedPrecondition,
+                                                      HasSubstr("this worker was evicted"))));
+}
+
+TEST_F(EngineTest, EvictsNobodyWithoutWitnesses) {
+  const std::vector<EngineWorker*> workers = StartRun(3);
+  driver_->Disconnect(workers[2]->stream());
+  v1::Heartbeat cut_off;
+  cut_off.mutable_links()->add_links()->set_up(false);
+  for (int second = 0; second < 200; ++second) {
+    for (const int i : {0, 1}) driver_->Heartbeat(workers[i]->stream(), cut_off);
+    driver_->AdvanceBy(absl::Seconds(1));
+  }
+  EXPECT_THAT(driver_->announcements(), IsEmpty());
+}
+
+TEST_F(EngineTest, APauseOfTheAggregatorMakesNobodySilent) {
+  const std::vector<EngineWorker*> workers = StartRun(3);
+  v1::Heartbeat heartbeat;
+  heartbeat.mutable_links()->add_links()->set_up(true);
+  for (int second = 0; second < 40; ++second) {
+    for (EngineWorker* const worker : workers) driver_->Heartbeat(worker->stream(), heartbeat);
+    driver_->AdvanceBy(absl::Seconds(1));
+  }
+  driver_->PauseFor(absl::Hours(1));
+  // Some are heard again before others.
+  for (const int i : {0, 1}) driver_->Heartbeat(workers[i]->stream(), heartbeat);
+  driver_->AdvanceBy(absl::Seconds(5));
+  EXPECT_THAT(driver_->announcements(), IsEmpty());
+  for (EngineWorker* const worker : workers) EXPECT_THAT(*worker, IsOpen());
+}
+
+TEST_F(EngineTest, EvictsWhomAnotherAggregatorHasEvicted) {
+  const std::vector<EngineWorker*> workers = StartRun(3);
+  for (const int i : {0, 1}) workers[i]->Contribute(0, 1);
+  v1::Heartbeat heartbeat;
+  heartbeat.add_fences()->set_worker("w-2");
+  heartbeat.mutable_fences(0)->set_incarnation(101);
+  driver_->Heartbeat(workers[0]->stream(), heartbeat);
+  EXPECT_THAT(*workers[2], IsOpen()) << "w-2 is incarnation 102: that one is not dead";
+  heartbeat.mutable_fences(0)->set_incarnation(102);
+  driver_->Heartbeat(workers[0]->stream(), heartbeat);
+  EXPECT_THAT(workers[2]->closed(),
+              Optional(StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("was evicted"))));
+  EXPECT_EQ(workers[0]->NewestValue(0), 1);
+}
+
+// --- The end of a run ---
+
+TEST_F(EngineTest, TheRunIsOverWhenEverybodyHasLeft) {
+  const std::vector<EngineWorker*> workers = StartRun(2);
+  driver_->Leave(workers[0]->stream());
+  EXPECT_EQ(driver_->engine().Status("", driver_->now()).jobs_size(), 1);
+  EXPECT_THAT(*workers[0], IsOpen()) << "the other may not have the last results yet";
+  driver_->Leave(workers[1]->stream());
+  for (EngineWorker* const worker : workers) EXPECT_THAT(worker->closed(), Optional(IsOk()));
+  EXPECT_EQ(driver_->engine().Status("", driver_->now()).jobs_size(), 0);
+  EXPECT_EQ(driver_->engine().Status("", driver_->now()).admitted_bytes(), 0u);
+}
+
+TEST_F(EngineTest, ARunThatEverybodyHasLeftIsNotBegunAgainByOneWhoComesBack) {
+  EngineWorker& worker = Join(Hello(0, 1));
+  worker.Contribute(0, 1);
+  driver_->Leave(worker.stream(), /*last_round=*/0);
+  ASSERT_THAT(worker.closed(), Optional(IsOk()));
+  worker.Reconnect();
+  EXPECT_THAT(worker.closed(),
+              Optional(StatusIs(absl::StatusCode::kFailedPrecondition,
+                                HasSubstr("`run` = 7 of job `job` is over here"))));
+  EXPECT_THAT(Join(Hello(0, 1)), IsOpen()) << "its number may be used again";
+}
+
+TEST_F(EngineTest, ALeaverStaysUntilTheOthersHaveItsLastResult) {
+  const std::vector<EngineWorker*> workers = StartRun(3);
+  for (EngineWorker* const worker : workers) worker->Contribute(0, 1);
+  driver_->Leave(workers[0]->stream(), /*last_round=*/0);
+  // Who opens the next round has everything of the last one.
+  workers[1]->Contribute(0, 1);
+  EXPECT_THAT(*workers[0], IsOpen());
+  v1::Heartbeat heartbeat;
+  heartbeat.mutable_links()->add_links()->set_open_round(1);
+  driver_->Heartbeat(workers[2]->stream(), heartbeat);
+  EXPECT_THAT(workers[0]->closed(), Optional(IsOk()));
+}
+
+TEST_F(EngineTest, WhoLeavesAloneIsNamedAsWhatTheOthersWaitFor) {
+  const std::vector<EngineWorker*> workers = StartRun(2);
+  driver_->Leave(workers[0]->stream());
+  driver_->Disconnect(workers[0]->stream());
+  workers[1]->Contribute(0, 1);
+  driver_->AdvanceBy(absl::Seconds(2));
+  EXPECT_EQ(Status().reason(),
+            "round 0, chunk 0: waiting for worker `w-0`, which has left; 1 of 2 arrived in 2.0 s");
+}
+
+TEST_F(EngineTest, ARunLivesOnWhileSomebodyIsConnected) {
+  const std::vector<EngineWorker*> workers = StartRun(2);
+  driver_->Disconnect(workers[0]->stream());
+  for (int i = 0; i < 10; ++i) {
+    driver_->AdvanceBy(absl::Seconds(20));
+    driver_->Heartbeat(workers[1]->stream());
+  }
+  driver_->Disconnect(workers[1]->stream());
+  driver_->AdvanceBy(absl::Seconds(29));
+  workers[0]->Reconnect();
+  EXPECT_THAT(*workers[0], IsOpen());
+}
+
+TEST_F(EngineTest, WhoIsRefusedAtSealingWasConnectedUntilThen) {
+  const std::vector<EngineWorker*> workers = StartRun(3);
+  workers[0]->Contribute(0, 2);
+  workers[1]->Contribute(0, 4);
+  driver_->Disconnect(workers[0]->stream());
+  driver_->Disconnect(workers[1]->stream());
+  for (int i = 0; i < 4; ++i) {
+    driver_->AdvanceBy(absl::Seconds(20));
+    driver_->Heartbeat(workers[2]->stream());
+  }
+  workers[2]->ContributeAs(0, SignBlocks256(), SignPayload({1, 1}, 512));
+  EXPECT_THAT(workers[2]->closed(), Optional(StatusIs(absl::StatusCode::kFailedPrecondition)));
+  driver_->AdvanceBy(absl::Seconds(29));
+  workers[0]->Reconnect();
+  EXPECT_EQ(workers[0]->NewestValue(0), 3);
+}
+
+TEST_F(EngineTest, StoppingClosesEveryStreamAndForgetsEveryJob) {
+  EngineWorker& a = Join(Hello(0, 1).Job("a", 1));
+  EngineWorker& b = Join(Hello(0, 2).Job("b", 1));
+  driver_->Stop(absl::UnavailableError("gone"));
+  EXPECT_THAT(a.closed(), Optional(StatusIs(absl::StatusCode::kUnavailable, "gone")));
+  EXPECT_THAT(b.closed(), Optional(StatusIs(absl::StatusCode::kUnavailable, "gone")));
+  EXPECT_EQ(driver_->engine().Status("", driver_->now()).jobs_size(), 0);
+}
+
+// --- Silence ---
+
+TEST_F(EngineTest, ASilentStreamIsClosedAndItsWorkerMayComeBack) {
+  const std::vector<EngineWorker*> workers = StartRun(2);
+  for (int i = 0; i < 4; ++i) {
+    driver_->AdvanceBy(absl::Seconds(10));
+    driver_->Heartbeat(workers[1]->stream());
+  }
+  EXPECT_THAT(workers[0]->closed(), Optional(StatusIs(absl::StatusCode::kDeadlineExceeded,
+                                                      "nothing was heard on this stream for 30s")));
+  EXPECT_THAT(*workers[1], IsOpen());
+  workers[0]->Reconnect();
+  EXPECT_THAT(*workers[0], IsOpen());
+}
+
+TEST_F(EngineTest, WorkersThatTakeLongToTheirNextRoundAreNotSilentWhileTheyBeat) {
+  const std::vector<EngineWorker*> workers = StartRun(2);
+  for (int i = 0; i < 60; ++i) {
+    driver_->AdvanceBy(absl::Seconds(10));
+    for (EngineWorker* const worker : workers) driver_->Heartbeat(worker->stream());
+  }
+  for (EngineWorker* const worker : workers) EXPECT_THAT(*worker, IsOpen());
+}
+
+TEST_F(EngineTest, APausedProcessSendsNobodyAway) {
+  const std::vector<EngineWorker*> workers = StartRun(2);
+  driver_->AdvanceBy(absl::Seconds(20));
+  driver_->PauseFor(absl::Hours(1));
+  for (EngineWorker* const worker : workers) EXPECT_THAT(*worker, IsOpen());
+  driver_->AdvanceBy(absl::Seconds(5));
+  for (EngineWorker* const worker : workers) {
+    EXPECT_THAT(*worker, IsOpen());
+    driver_->Heartbeat(worker->stream());
+  }
+  driver_->AdvanceBy(absl::Seconds(30));
+  for (EngineWorker* const worker : workers) EXPECT_THAT(*worker, IsOpen());
+}
+
+TEST_F(EngineTest, APausedProcessForgetsNoRun) {
+  const std::vector<EngineWorker*> workers = StartRun(1);
+  driver_->Disconnect(workers[0]->stream());
+  driver_->AdvanceBy(absl::Seconds(20));
+  driver_->PauseFor(absl::Hours(1));
+  workers[0]->Reconnect();
+  EXPECT_THAT(*workers[0], IsOpen());
+}
+
+TEST_F(EngineTest, AClockThatStandsStillSendsNobodyAway) {
+  const std::vector<EngineWorker*> workers = StartRun(1);
+  for (int i = 0; i < 1000; ++i) driver_->PauseFor(absl::ZeroDuration());
+  EXPECT_THAT(*workers[0], IsOpen());
+}
+
+}  // namespace
+}  // namespace tally

@@ -1,0 +1,107 @@
+// What a session does with results.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/session.h"
+
+namespace tally {
+
+void Session::OnResult(size_t aggregator, CheckedResult result, absl::Time now) {
+  if (!failure_.ok() || leaving()) return;
+  const uint32_t index = result.header.chunk();
+  if (!aggregators_[aggregator].link.up()) {
+    return OnBadMessage(aggregator, absl::DataLossError("`result` must come after `welcome`"));
+  }
+  if (index % aggregators_.size() != aggregator) {
+    return OnBadMessage(aggregator, absl::DataLossError(absl::StrCat(
+                                        "`result.chunk` = ", index, ", must be a chunk that `",
+                                        aggregators_[aggregator].link.name(), "` holds")));
+  }
+  const absl::StatusOr<ChunkHistory::Applied> applied = chunks_[index].history.Apply(result);
+  if (!applied.ok()) return OnBadMessage(aggregator, applied.status());
+  if (applied->duplicate) return;
+  for (const v1::Member& dead : result.header.evicted()) {
+    uint64_t& fence = fences_[dead.worker()];
+    fence = std::max(fence, dead.incarnation());
+  }
+  Archive(*applied, result);
+  if (result.header.has_genesis()) {
+    --missing_genesis_;
+    if (missing_genesis_ == 0) {
+      started_ = true;
+      actions_.emplace_back(RunStarted{});
+    }
+  } else {
+    TakeResult(*applied, std::move(result));
+  }
+  Answered(aggregator, now);
+  if (!applied->member) {
+    OnBadMessage(aggregator, absl::FailedPreconditionError(absl::StrCat(
+                                 "chunk ", index, ": worker `", identity_.member.worker,
+                                 "` was evicted: the run goes on without it")));
+  }
+}
+
+void Session::Archive(const ChunkHistory::Applied& applied, const CheckedResult& result) {
+  Chunk& chunk = chunks_[result.header.chunk()];
+  ChunkArchive::Entry entry;
+  entry.place = PlaceOf(result.header);
+  entry.chain = result.chain;
+  entry.header = result.header_bytes;
+  entry.roster = chunk.history.roster();
+  entry.result = result.payload;
+  if (applied.counted && chunk.open.has_value() &&
+      absl::holds_alternative<SignExchange>(result.exchange->kind)) {
+    entry.contribution = chunk.open->message;
+    entry.contribution_payload = chunk.open->payload;
+  }
+  chunk.archive.Append(std::move(entry));
+  const v1::Entry& floor = result.advice.snapshot_floor();
+  if (result.advice.has_snapshot_floor()) {
+    chunk.archive.SetFloor({floor.round(), floor.half()}, floor.chain(),
+                           result.advice.floor_is_zero());
+  }
+}
+
+void Session::TakeResult(const ChunkHistory::Applied& applied, CheckedResult result) {
+  Chunk& chunk = chunks_[result.header.chunk()];
+  if (chunk.open.has_value()) {
+    if (!applied.counted && !chunk.open->message.abstain()) ++counters_.missed_contributions;
+    chunk.open.reset();
+  }
+  ChunkResult delivered;
+  delivered.chunk = result.header.chunk();
+  delivered.round = result.header.round();
+  delivered.half = result.header.half();
+  delivered.exchange = std::move(result.exchange);
+  delivered.counted = applied.counted;
+  delivered.num_participants = applied.num_participants;
+  delivered.tracking_rebase = result.header.tracking_rebase();
+  delivered.payload = std::move(result.payload);
+  delivered.payload_digest = result.header.payload_digest();
+  if (round_.has_value() && delivered.round == *round_) {
+    Deliver(std::move(delivered));
+  } else {
+    early_results_.push_back(std::move(delivered));
+  }
+}
+
+void Session::Deliver(ChunkResult result) {
+  const bool over = !result.exchange.has_value() || !HasSecondHalf(*result.exchange);
+  if (over && --missing_results_ == 0) ++counters_.rounds;
+  actions_.emplace_back(DeliverResult{std::move(result)});
+}
+
+void Session::Answered(size_t aggregator, absl::Time now) {
+  Aggregator& state = aggregators_[aggregator];
+  state.link.Progressed();
+  while (round_.has_value() && state.first_missing < state.num_chunks &&
+         ChunkAt(aggregator, state.first_missing).history.IsOver(*round_)) {
+    ++state.first_missing;
+  }
+  state.waiting_since = absl::InfiniteFuture();
+  SendWindow(aggregator, now);
+}
+
+}  // namespace tally
