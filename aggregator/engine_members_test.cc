@@ -289,11 +289,14 @@ TEST_F(EngineTest, ASilentStreamIsClosedAndItsWorkerMayComeBack) {
 
 TEST_F(EngineTest, WorkersThatTakeLongToTheirNextRoundAreNotSilentWhileTheyBeat) {
   const std::vector<EngineWorker*> workers = StartRun(2);
+  v1::Heartbeat heartbeat;
+  heartbeat.mutable_links()->add_links()->set_up(true);
   for (int i = 0; i < 60; ++i) {
     driver_->AdvanceBy(absl::Seconds(10));
-    for (EngineWorker* const worker : workers) driver_->Heartbeat(worker->stream());
+    for (EngineWorker* const worker : workers) driver_->Heartbeat(worker->stream(), heartbeat);
   }
   for (EngineWorker* const worker : workers) EXPECT_THAT(*worker, IsOpen());
+  EXPECT_THAT(driver_->announcements(), IsEmpty()) << "nobody is evicted";
 }
 
 TEST_F(EngineTest, APausedProcessSendsNobodyAway) {
