@@ -21,7 +21,8 @@ namespace tally {
 // Names a stream for as long as the aggregator runs; chosen by the server.
 using StreamId = uint64_t;
 
-// The stream is a member's: send `welcome`, and read contributions with `description` from now on.
+// The stream is a worker's of this run: send `welcome`, and read contributions with `description`
+// from now on.
 struct AcceptStream {
   StreamId stream = 0;
   std::shared_ptr<const JobDescription> description;
@@ -29,9 +30,10 @@ struct AcceptStream {
   v1::Welcome welcome;
 };
 
-struct SendNotice {
+// A message to the stream's worker that is small, or a slice of something large.
+struct SendControl {
   StreamId stream = 0;
-  v1::Notice notice;
+  v1::ServerMessage message;
 };
 
 // The same result to several streams.
@@ -44,12 +46,6 @@ struct SendResult {
 struct SendSnapshot {
   StreamId stream = 0;
   std::shared_ptr<const ResidualSnapshot> snapshot;
-};
-
-// What a recovering aggregator asks of the stream's worker.
-struct SendNeed {
-  StreamId stream = 0;
-  v1::Need need;
 };
 
 // Write a line into the log: something that people who run the aggregator want to know.
@@ -69,7 +65,7 @@ struct Compute {
   ExchangeTask task;
 };
 
-using Action = absl::variant<AcceptStream, SendNotice, SendResult, SendSnapshot, SendNeed, Announce,
+using Action = absl::variant<AcceptStream, SendControl, SendResult, SendSnapshot, Announce,
                              CloseStream, Compute>;
 
 // In the order in which they are to be carried out.

@@ -70,6 +70,15 @@ void ChunkLog::Keep(std::shared_ptr<const StoredResult> result) {
   if (results_.size() > kKeptResults) results_.pop_front();
 }
 
+v1::Entry ChunkLog::Head() const {
+  v1::Entry head;
+  head.set_round(results_.back()->place.round);
+  head.set_half(results_.back()->place.half);
+  head.set_chain(chain_);
+  head.set_epoch(roster_.epoch());
+  return head;
+}
+
 std::shared_ptr<const StoredResult> ChunkLog::FindResult(const Place& place) const {
   const auto found = std::find_if(results_.begin(), results_.end(),
                                   [&](const auto& result) { return result->place == place; });
@@ -86,6 +95,15 @@ std::vector<std::shared_ptr<const StoredResult>> ChunkLog::ResultsAfter(
     if (found != results_.end()) first = std::next(found);
   }
   return {first, results_.end()};
+}
+
+bool ChunkLog::LeadsOnFrom(const v1::Entry& entry) const {
+  size_t num_after = 0;
+  for (auto header = headers_.rbegin(); header != headers_.rend(); ++header, ++num_after) {
+    if (num_after > results_.size()) return false;
+    if (header->chain == entry.chain()) return true;
+  }
+  return false;
 }
 
 bool ChunkLog::Contains(const Place& place, uint64_t chain) const {

@@ -39,6 +39,8 @@ class ChunkLog {
   // follows is this roster's. Only if nothing is appended yet.
   void Restore(std::vector<CheckedResult> entries, const Roster& roster);
 
+  // The newest entry, and the number of the roster that follows it. Only after the genesis.
+  v1::Entry Head() const;
   // Digest up to the newest entry; 0 before the genesis.
   uint64_t chain() const { return chain_; }
   // Of the next exchange.
@@ -51,6 +53,8 @@ class ChunkLog {
       const absl::optional<v1::Entry>& entry) const;
   // Whether the entry of that exchange is ours and has that chain; false also if it is forgotten.
   bool Contains(const Place& place, uint64_t chain) const;
+  // Whether the entry is ours and all results after it are kept.
+  bool LeadsOnFrom(const v1::Entry& entry) const;
   // The newest entry. Null before the genesis.
   std::shared_ptr<const StoredResult> newest() const {
     return results_.empty() ? nullptr : results_.back();

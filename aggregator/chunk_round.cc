@@ -59,16 +59,16 @@ absl::StatusOr<ChunkRound::Verdict> ChunkRound::Stage(const MemberId& member,
     return absl::FailedPreconditionError(
         absl::StrCat(place, "`round` must wait until the run has started"));
   }
-  const absl::optional<size_t> position = history_.roster().IndexOf(member.worker);
-  if (!position.has_value() || history_.roster().members()[*position] != member) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        place, "`member` = ", member.worker, "/", member.incarnation, " must be in the roster"));
-  }
   if (contribution.place < place_) {
     std::shared_ptr<const StoredResult> result = history_.FindResult(contribution.place);
     if (result != nullptr) return Verdict(Answered{std::move(result)});
     return absl::NotFoundError(absl::StrCat(
         place, "`round` is over and its result no longer kept; ", PlaceName(place_), " is open"));
+  }
+  const absl::optional<size_t> position = history_.roster().IndexOf(member.worker);
+  if (!position.has_value() || history_.roster().members()[*position] != member) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        place, "`member` = ", member.worker, "/", member.incarnation, " must be in the roster"));
   }
   if (contribution.place > place_) {
     return absl::FailedPreconditionError(
@@ -96,6 +96,11 @@ absl::StatusOr<ChunkRound::Verdict> ChunkRound::Stage(const MemberId& member,
         staged->abstain ? ", abstaining," : "", " as in this worker's first contribution"));
   }
   staged = std::move(contribution);
+  idle_.erase(member.worker);
+  const auto departure = departures_.find(member.worker);
+  if (departure != departures_.end() && departure->second.cause == Cause::kReturned) {
+    departures_.erase(departure);
+  }
   if (num_arrived_++ == 0) first_arrival_at_ = now;
   return Verdict(Staged{.repeat = false});
 }
@@ -113,11 +118,33 @@ absl::Status ChunkRound::CheckAnswers(const Exchange& exchange) const {
 }
 
 void ChunkRound::Evict(const MemberId& member) {
-  departures_[member.worker] = {.member = member, .evicted = true};
+  departures_[member.worker] = {.member = member, .cause = Cause::kEvicted};
+  CancelActivation(member);
 }
 
 void ChunkRound::Leave(const MemberId& member, uint64_t last_round) {
-  departures_.insert({member.worker, {.member = member, .last_round = last_round}});
+  departures_.insert(
+      {member.worker, {.member = member, .cause = Cause::kLeft, .last_round = last_round}});
+}
+
+void ChunkRound::Activate(const MemberId& member, uint64_t first_round) {
+  if (!history_.roster().Has(member)) arrivals_[member.worker] = {member, first_round};
+}
+
+void ChunkRound::CancelActivation(const MemberId& member) {
+  const auto found = arrivals_.find(member.worker);
+  if (found != arrivals_.end() && found->second.member == member) arrivals_.erase(found);
+}
+
+bool ChunkRound::ReturnIdle(absl::Time now, absl::Duration grace) {
+  if (idle_.empty() || phase_ != Phase::kOpen || now - opened_at_ < grace) return false;
+  bool some = false;
+  for (const MemberId& member : missing()) {
+    if (idle_.count(member.worker) == 0) continue;
+    departures_[member.worker] = {.member = member, .cause = Cause::kReturned};
+    some = true;
+  }
+  return some;
 }
 
 const ChunkRound::Departure* ChunkRound::GoneAt(size_t position) const {
@@ -126,7 +153,8 @@ const ChunkRound::Departure* ChunkRound::GoneAt(size_t position) const {
   const auto found = departures_.find(member.worker);
   if (found == departures_.end() || found->second.member != member) return nullptr;
   const Departure& departure = found->second;
-  return departure.evicted || place_.round > departure.last_round ? &departure : nullptr;
+  const bool has_gone = departure.cause != Cause::kLeft || place_.round > departure.last_round;
+  return has_gone ? &departure : nullptr;
 }
 
 bool ChunkRound::ready() const {
@@ -145,17 +173,47 @@ void ChunkRound::NameDepartures() {
     const Departure* const departure = GoneAt(i);
     if (departure == nullptr) continue;
     const v1::Member member = EncodeMember(departure->member);
-    if (departure->evicted) {
-      *sealed_header_.add_evicted() = member;
-    } else {
-      *sealed_header_.add_left()->mutable_member() = member;
+    switch (departure->cause) {
+      case Cause::kEvicted:
+        *sealed_header_.add_evicted() = member;
+        break;
+      case Cause::kLeft:
+        *sealed_header_.add_left()->mutable_member() = member;
+        break;
+      case Cause::kReturned:
+        *sealed_header_.add_returned() = member;
+        break;
     }
+    idle_.erase(departure->member.worker);
     departures_.erase(departure->member.worker);
   }
 }
 
+void ChunkRound::NameArrivals(const std::vector<bool>& stays) {
+  if (arrivals_.empty() || PlaceAfter(sealed_header_).half != 0) return;
+  const Roster& roster = history_.roster();
+  size_t size = static_cast<size_t>(std::count(stays.begin(), stays.end(), true));
+  for (auto entry = arrivals_.begin(); entry != arrivals_.end();) {
+    const Arrival& arrival = entry->second;
+    const absl::optional<size_t> position = roster.IndexOf(arrival.member.worker);
+    const bool fits = size < description_->roster_limit &&
+                      (!position.has_value() || !stays[*position]) &&
+                      arrival.first_round <= place_.round + 1;
+    if (!fits) {
+      ++entry;
+      continue;
+    }
+    *sealed_header_.add_activated() = EncodeMember(arrival.member);
+    idle_.insert(arrival.member.worker);
+    ++size;
+    entry = arrivals_.erase(entry);
+  }
+}
+
 bool ChunkRound::NeedsTrackingRebase() const {
-  const bool roster_changes = sealed_header_.left_size() > 0 || sealed_header_.evicted_size() > 0;
+  const bool roster_changes = sealed_header_.left_size() + sealed_header_.evicted_size() +
+                                  sealed_header_.returned_size() + sealed_header_.activated_size() >
+                              0;
   return tracks_roster_ && (roster_changes || sealed_header_.residual_rebased());
 }
 
@@ -213,6 +271,7 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
   const Roster& roster = history_.roster();
   if (all_abstain) {
     sealed_header_.set_participants(roster.ParticipantBitmap({}));
+    NameArrivals(stays);
     sealed_header_.set_tracking_rebase(NeedsTrackingRebase());
     if (sealed_header_.tracking_rebase()) residual_ = nullptr;
     sealing.no_change = Append(sealed_header_, nullptr, now);
@@ -250,7 +309,11 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
     }
     task.residual = residual_;
   }
-  const bool names_departure = sealed_header_.left_size() > 0 || sealed_header_.evicted_size() > 0;
+  const bool names_departure =
+      sealed_header_.left_size() + sealed_header_.evicted_size() + sealed_header_.returned_size() >
+      0;
+  *sealed_header_.mutable_exchange() = EncodeExchange(task.exchange);
+  NameArrivals(stays);
   tracks_roster_ = exchange.divisor == Divisor::kRoster;
   sealed_header_.set_tracking_rebase(NeedsTrackingRebase());
   if (residual_ != nullptr && !sealed_header_.tracking_rebase() &&
@@ -258,7 +321,6 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
     task.snapshot_of = residual_;
   }
   sealed_header_.set_participants(roster.ParticipantBitmap(participants));
-  *sealed_header_.mutable_exchange() = EncodeExchange(task.exchange);
   sealing.task = std::move(task);
   phase_ = Phase::kSealed;
   return sealing;
@@ -316,6 +378,12 @@ ChunkRound::Published ChunkRound::Append(v1::ResultHeader header, SharedBuffer p
   const Place next = PlaceAfter(header);
   head_digest_ = header.payload_digest();
   Published published;
+  for (const v1::Member& member : header.activated()) {
+    published.activated.push_back({member.worker(), member.incarnation()});
+  }
+  for (const v1::Member& member : header.returned()) {
+    published.returned.push_back({member.worker(), member.incarnation()});
+  }
   published.result =
       history_.Append(std::move(header), std::move(payload), std::move(advice), residual_is_zero);
   if (residual_is_zero) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,9 @@ class ChunkRound {
     std::shared_ptr<const StoredResult> result;
     // A snapshot of the residual for a member's custody.
     absl::optional<ResidualCustody::Order> snapshot;
+    // Whom the header takes in, and whom it makes an observer again.
+    std::vector<MemberId> activated;
+    std::vector<MemberId> returned;
   };
 
   // What sealing leads to.
@@ -99,6 +103,15 @@ class ChunkRound {
   // The member takes no part in rounds after `last_round`; the header of the first of them says so.
   void Leave(const MemberId& member, uint64_t last_round);
 
+  // The observer takes part from `first_round` on, or the first round after it that is not sealed
+  // yet: a header says so. While the roster is full it waits. No effect if it is in the roster.
+  void Activate(const MemberId& member, uint64_t first_round);
+  // The observer does not come after all.
+  void CancelActivation(const MemberId& member);
+  // Returns to observer those who were taken in, have never contributed since, and have kept the
+  // open exchange waiting for `grace`: the next header says so. Returns whether there are any.
+  bool ReturnIdle(absl::Time now, absl::Duration grace);
+
   // OPEN, and every member of the roster has contributed or abstained, or has gone; some stay.
   bool ready() const;
 
@@ -132,17 +145,24 @@ class ChunkRound {
   absl::Time opened_at() const { return opened_at_; }
 
  private:
+  enum class Cause : uint8_t { kEvicted, kLeft, kReturned };
   struct Departure {
     MemberId member;
-    bool evicted = false;
+    Cause cause = Cause::kEvicted;
     // Of a member that leaves.
     uint64_t last_round = 0;
+  };
+  struct Arrival {
+    MemberId member;
+    uint64_t first_round = 0;
   };
 
   // The departure of the member at this position, if it has gone before the open exchange.
   const Departure* GoneAt(size_t position) const;
   // Names those who have gone in the header that is being sealed.
   void NameDepartures();
+  // Names those who come with the round after the one that is being sealed.
+  void NameArrivals(const std::vector<bool>& stays);
   // Who tracks the mean over the roster must start anew: the roster changes with the header that is
   // being sealed, or the residual was lost.
   bool NeedsTrackingRebase() const;
@@ -171,6 +191,10 @@ class ChunkRound {
   absl::Time sealed_at_;
   // Members who go and stand in no header yet, by worker.
   std::map<std::string, Departure> departures_;
+  // Observers who are to be taken in and stand in no header yet, by worker.
+  std::map<std::string, Arrival> arrivals_;
+  // Members that were taken in and have not contributed since.
+  std::set<std::string> idle_;
   // Of the result before the open or sealed exchange; what a second half must answer.
   uint64_t head_digest_ = 0;
   // Header of the exchange that was sealed last, and who takes part in it and stays.

@@ -36,7 +36,25 @@ absl::StatusOr<Job*> Engine::FindOrCreate(const JobDescription& description, con
                                        : absl::StrCat("with ", absl::StrJoin(workers, ", "))));
     }
     TALLY_RETURN_IF_ERROR(CheckSameRun(job->description(), description));
+    // Who comes later need not have begun where the others did.
+    const bool starts = hello.intent() == v1::INTENT_START || hello.intent() == v1::INTENT_RESUME;
+    if (starts && !job->formed()) {
+      TALLY_RETURN_IF_ERROR(CheckSameStart(job->description(), description));
+    }
     return job;
+  }
+  const bool has_ended =
+      std::find(ended_runs_.begin(), ended_runs_.end(),
+                std::make_pair(description.job, description.run)) != ended_runs_.end();
+  if (hello.intent() == v1::INTENT_OBSERVER && has_ended) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("`run` = ", description.run, " of job `", description.job,
+                     "` is over here: all of its members have left"));
+  }
+  if (hello.intent() == v1::INTENT_OBSERVER && !description.OwnChunks().empty()) {
+    return absl::UnavailableError(
+        absl::StrCat("run ", description.run, " of job `", description.job,
+                     "` is not here (yet): `intent` = INTENT_OBSERVER must wait for its members"));
   }
   if (hello.intent() == v1::INTENT_MEMBER && !HoldsHistory(hello) &&
       !description.OwnChunks().empty()) {
@@ -45,9 +63,6 @@ absl::StatusOr<Job*> Engine::FindOrCreate(const JobDescription& description, con
         options_.name, "` has a history of run ", description.run, " of job `", description.job,
         "`"));
   }
-  const bool has_ended =
-      std::find(ended_runs_.begin(), ended_runs_.end(),
-                std::make_pair(description.job, description.run)) != ended_runs_.end();
   if (has_ended && HoldsHistory(hello)) {
     return absl::FailedPreconditionError(
         absl::StrCat("`run` = ", description.run, " of job `", description.job,
@@ -103,7 +118,7 @@ Actions Engine::HandleContribution(StreamId stream, StagedContribution contribut
   absl::Status status = job->HandleContribution(stream, streams_[stream].member,
                                                 std::move(contribution), now, actions);
   if (!status.ok()) {
-    job->HandleClosed(stream, streams_[stream].member);
+    job->HandleClosed(stream, streams_[stream].member, actions);
     actions.push_back(CloseStream{stream, std::move(status)});
   }
   return Settle(std::move(actions));
@@ -116,7 +131,7 @@ Actions Engine::HandleReplay(StreamId stream, Replayed piece, absl::Time now) {
   const absl::Status status =
       job->HandleReplay(streams_[stream].member, std::move(piece), now, actions);
   if (!status.ok()) {
-    job->HandleClosed(stream, streams_[stream].member);
+    job->HandleClosed(stream, streams_[stream].member, actions);
     actions.push_back(CloseStream{stream, status});
   }
   return Settle(std::move(actions));
@@ -162,6 +177,33 @@ Actions Engine::HandleLeave(StreamId stream, const v1::Leave& leave, absl::Time 
   return Settle(std::move(actions));
 }
 
+Actions Engine::HandleActivate(StreamId stream, const v1::Activate& activate, absl::Time now) {
+  Job* const job = Hear(stream);
+  if (job == nullptr) return {};
+  Actions actions;
+  const absl::Status status = job->HandleActivate(streams_[stream].member, activate, now, actions);
+  return status.ok() ? Settle(std::move(actions)) : HandleOffence(stream, status);
+}
+
+Actions Engine::HandleStateRequest(StreamId stream, const v1::StateRequest& request,
+                                   absl::Time now) {
+  Job* const job = Hear(stream);
+  if (job == nullptr) return {};
+  Actions actions;
+  job->HandleStateRequest(streams_[stream].member, request, now, actions);
+  return Settle(std::move(actions));
+}
+
+Actions Engine::HandleStatePart(StreamId stream, v1::StatePart part, std::string piece,
+                                absl::Time now) {
+  Job* const job = Hear(stream);
+  if (job == nullptr) return {};
+  Actions actions;
+  const absl::Status status = job->HandleStatePart(streams_[stream].member, std::move(part),
+                                                   std::move(piece), now, actions);
+  return status.ok() ? Settle(std::move(actions)) : HandleOffence(stream, status);
+}
+
 Actions Engine::HandleOffence(StreamId stream, absl::Status status) {
   Actions actions = HandleClosed(stream);
   actions.push_back(CloseStream{stream, std::move(status)});
@@ -171,11 +213,12 @@ Actions Engine::HandleOffence(StreamId stream, absl::Status status) {
 Actions Engine::HandleClosed(StreamId stream) {
   const auto found = streams_.find(stream);
   if (found == streams_.end()) return {};
+  Actions actions;
   if (Job* const job = FindBySerial(found->second.job_serial)) {
-    job->HandleClosed(stream, found->second.member);
+    job->HandleClosed(stream, found->second.member, actions);
   }
   streams_.erase(found);
-  return Settle({});
+  return Settle(std::move(actions));
 }
 
 Actions Engine::HandleTick(absl::Time now) {
@@ -206,9 +249,9 @@ Actions Engine::StartDraining() {
   draining_ = true;
   Actions actions;
   for (const auto& [id, stream] : streams_) {
-    SendNotice notice{.stream = id};
-    notice.notice.set_draining(true);
-    actions.push_back(std::move(notice));
+    SendControl send{.stream = id};
+    send.message.mutable_notice()->set_draining(true);
+    actions.push_back(std::move(send));
   }
   return Settle(std::move(actions));
 }
@@ -254,7 +297,18 @@ Actions Engine::Settle(Actions actions) {
       ++entry;
       continue;
     }
-    if (job->over()) {
+    const bool over = job->over();
+    // Observers alone are no run.
+    Actions closing;
+    job->Stop(absl::FailedPreconditionError(absl::StrCat("run ", job->description().run,
+                                                         " of job `", job->description().job,
+                                                         "` is over: its members have gone")),
+              closing);
+    for (Action& action : closing) {
+      streams_.erase(absl::get<CloseStream>(action).stream);
+      actions.push_back(std::move(action));
+    }
+    if (over) {
       ended_runs_.emplace_back(job->description().job, job->description().run);
       if (ended_runs_.size() > kKeptEndedRuns) ended_runs_.pop_front();
     }

@@ -53,7 +53,7 @@ struct EngineOptions {
 //     | -- HandleOutcome -------------------------> |
 //     | <- SendResult ----------------------------- |     to every member
 //
-// A Hello with a history that this aggregator does not have begins a recovery: SendNeed and
+// A Hello with a history that this aggregator does not have begins a recovery: Need messages and
 // HandleReplay, until the run's chunks are as they were.
 class Engine {
  public:
@@ -72,6 +72,11 @@ class Engine {
   Actions HandleHeartbeat(StreamId stream, const v1::Heartbeat& heartbeat, absl::Time now);
   // The worker goes. Its stream is closed, with OK, when nobody needs its memory any more.
   Actions HandleLeave(StreamId stream, const v1::Leave& leave, absl::Time now);
+  // An observer wants to take part.
+  Actions HandleActivate(StreamId stream, const v1::Activate& activate, absl::Time now);
+  // A newcomer asks for the state, and a donor gives a piece of it, which `piece` holds.
+  Actions HandleStateRequest(StreamId stream, const v1::StateRequest& request, absl::Time now);
+  Actions HandleStatePart(StreamId stream, v1::StatePart part, std::string piece, absl::Time now);
   // The stream sent what it may not: it is closed with this status, nobody else is disturbed.
   Actions HandleOffence(StreamId stream, absl::Status status);
   // The stream is gone.

@@ -33,9 +33,9 @@ TEST_F(EngineTest, RefusesAWorkerOfTheRunWithOtherSettings) {
                                 HasSubstr("`settings.expected_workers` = 3, must be 2"))));
 }
 
-TEST_F(EngineTest, RefusesMoreThanTheExpectedWorkersOnceTheRunHasStarted) {
+TEST_F(EngineTest, RefusesAMemberThatTheRunHasNotHad) {
   StartRun(2);
-  EXPECT_THAT(Join(Hello(2, 2)).closed(),
+  EXPECT_THAT(Join(Hello(2, 2).Intent(v1::INTENT_MEMBER)).closed(),
               Optional(StatusIs(absl::StatusCode::kFailedPrecondition,
                                 HasSubstr("`member.worker` = w-2, must be one of the 2 that "
                                           "started run 7 of job `job`"))));
@@ -67,7 +67,7 @@ TEST_F(EngineTest, BeforeTheStartTheNewestIncarnationCounts) {
 
 TEST_F(EngineTest, ARunningWorkerKeepsItsIncarnation) {
   StartRun(2);
-  EXPECT_THAT(Join(Hello(0, 2).Worker("w-0", 101)).closed(),
+  EXPECT_THAT(Join(Hello(0, 2).Worker("w-0", 101).Intent(v1::INTENT_MEMBER)).closed(),
               Optional(StatusIs(absl::StatusCode::kFailedPrecondition,
                                 HasSubstr("`member.incarnation` = 101, must be 100"))));
 }

@@ -24,6 +24,7 @@ Job::Job(uint64_t serial, std::shared_ptr<const JobDescription> description, uin
       eviction_(eviction),
       admitted_bytes_(admitted_bytes),
       created_at_(now),
+      round_began_(now),
       running_time_(running_time),
       created_running_(running_time),
       frontier_round_(description_->first_round),
@@ -42,13 +43,15 @@ absl::Status Job::CheckMayEnter(const MemberId& member, const v1::Hello& hello) 
   }
   const auto known = members_.find(member.worker);
   if (known == members_.end()) {
+    // Where there is nothing to exchange anybody may come.
+    if (chunks_.empty()) return absl::OkStatus();
     if (formed_) {
       return absl::FailedPreconditionError(absl::StrCat(
           "`member.worker` = ", member.worker, ", must be one of the ", members_.size(),
           " that started run ", description_->run, " of job `", description_->job, "`"));
     }
     if (recovery_.has_value() || HoldsHistory(hello)) return absl::OkStatus();
-    if (hello.intent() == v1::INTENT_MEMBER && !chunks_.empty()) {
+    if (hello.intent() == v1::INTENT_MEMBER) {
       return absl::FailedPreconditionError(
           absl::StrCat("`intent` = INTENT_MEMBER, must be INTENT_START: run ", description_->run,
                        " of job `", description_->job, "` has no history here"));
@@ -65,10 +68,10 @@ absl::Status Job::CheckMayEnter(const MemberId& member, const v1::Hello& hello) 
                                            ", must be the newest of worker `", member.worker, "`, ",
                                            known->second.incarnation));
   }
-  if (formed_ && member.incarnation > known->second.incarnation) {
+  if (formed_ && !chunks_.empty() && member.incarnation > known->second.incarnation) {
     return absl::FailedPreconditionError(absl::StrCat(
         "`member.incarnation` = ", member.incarnation, ", must be ", known->second.incarnation,
-        ", with which worker `", member.worker, "` started run ", description_->run));
+        ", with which worker `", member.worker, "` is a member of run ", description_->run));
   }
   return absl::OkStatus();
 }
@@ -93,13 +96,18 @@ absl::StatusOr<std::vector<std::shared_ptr<const StoredResult>>> Job::MissedResu
           absl::StrCat("`chunks[", chunk.chunk(), "].head` = ", PlaceName(place), ", chain ",
                        absl::Hex(head->second->chain()), ", must be in this aggregator's history"));
     }
-    if (history.newest()->place != place) missed.push_back(history.newest());
+    if (!history.LeadsOnFrom(*head->second)) return LostTrackError(chunk.chunk(), *head->second);
+    auto results = history.ResultsAfter(*head->second);
+    std::move(results.begin(), results.end(), std::back_inserter(missed));
   }
   return missed;
 }
 
 absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1::Hello& hello,
                               v1::Welcome welcome, absl::Time now, Actions& actions) {
+  if (MustObserve(member, hello)) {
+    return Observe(stream, member, hello, std::move(welcome), now, actions);
+  }
   TALLY_RETURN_IF_ERROR(CheckMayEnter(member, hello));
   std::vector<std::shared_ptr<const StoredResult>> missed;
   if (formed_) {
@@ -114,6 +122,7 @@ absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1:
               actions);
   state.incarnation = member.incarnation;
   state.stream = stream;
+  state.holds_history = HoldsHistory(hello);
   Hear(member, 0, now);
 
   welcome.set_verdict(v1::Welcome::VERDICT_MEMBER);
@@ -209,8 +218,7 @@ void Job::SealIfReady(ChunkRound& chunk, absl::Time now, Actions& actions) {
     counters_.counted += sealing->task->payloads.size();
     actions.push_back(Compute{*std::move(sealing->task)});
   } else {
-    SendPublished(*std::move(sealing->no_change), actions);
-    AdvanceFrontier();
+    SendPublished(*std::move(sealing->no_change), now, actions);
   }
 }
 
@@ -220,13 +228,14 @@ void Job::HandleOutcome(const ExchangeOutcome& outcome, absl::Time now, Actions&
     recovery_->TakeOutcome(outcome);
     return Recover(now, actions);
   }
-  SendPublished(Find(outcome.chunk).Publish(outcome, now), actions);
-  AdvanceFrontier();
+  SendPublished(Find(outcome.chunk).Publish(outcome, now), now, actions);
 }
 
-void Job::SendPublished(ChunkRound::Published published, Actions& actions) const {
-  Broadcast(std::move(published.result), actions);
+void Job::SendPublished(ChunkRound::Published published, absl::Time now, Actions& actions) {
+  Broadcast(published.result, actions);
   if (published.snapshot.has_value()) SendSnapshotTo(*published.snapshot, actions);
+  MoveMembers(published);
+  AdvanceFrontier(now);
 }
 
 void Job::SendSnapshotTo(const ResidualCustody::Order& order, Actions& actions) const {
@@ -234,12 +243,24 @@ void Job::SendSnapshotTo(const ResidualCustody::Order& order, Actions& actions) 
   if (stream.has_value()) actions.push_back(SendSnapshot{*stream, order.snapshot});
 }
 
-absl::optional<StreamId> Job::StreamOf(const MemberId& member) const {
-  const auto found = members_.find(member.worker);
-  if (found == members_.end() || found->second.incarnation != member.incarnation) {
-    return absl::nullopt;
+Job::MemberState* Job::FindState(const MemberId& worker) {
+  for (std::map<std::string, MemberState>* map : {&members_, &observers_}) {
+    const auto found = map->find(worker.worker);
+    if (found != map->end() && found->second.incarnation == worker.incarnation) {
+      return &found->second;
+    }
   }
-  return found->second.stream;
+  return nullptr;
+}
+
+absl::optional<StreamId> Job::StreamOf(const MemberId& worker) const {
+  for (const std::map<std::string, MemberState>* map : {&members_, &observers_}) {
+    const auto found = map->find(worker.worker);
+    if (found != map->end() && found->second.incarnation == worker.incarnation) {
+      return found->second.stream;
+    }
+  }
+  return absl::nullopt;
 }
 
 absl::Status Job::HandleSnapshotAck(const MemberId& member, const v1::ResidualSnapshotAck& ack,
@@ -254,7 +275,7 @@ absl::Status Job::HandleSnapshotAck(const MemberId& member, const v1::ResidualSn
   return absl::OkStatus();
 }
 
-void Job::AdvanceFrontier() {
+void Job::AdvanceFrontier(absl::Time now) {
   while (true) {
     while (frontier_index_ < chunks_.size() &&
            chunks_[frontier_index_].place().round > frontier_round_) {
@@ -263,24 +284,28 @@ void Job::AdvanceFrontier() {
     if (frontier_index_ < chunks_.size()) return;
     ++frontier_round_;
     frontier_index_ = 0;
+    round_times_.Add(now - round_began_);
+    round_began_ = now;
   }
 }
 
 void Job::Broadcast(std::shared_ptr<const StoredResult> result, Actions& actions) const {
   SendResult send;
-  for (const auto& [worker, state] : members_) {
-    if (state.stream.has_value()) send.streams.push_back(*state.stream);
+  for (const auto* map : {&members_, &observers_}) {
+    for (const auto& [worker, state] : *map) {
+      if (state.stream.has_value()) send.streams.push_back(*state.stream);
+    }
   }
   send.result = std::move(result);
   actions.push_back(std::move(send));
 }
 
 void Job::Hear(const MemberId& member, uint64_t open_round, absl::Time now) {
-  const auto found = members_.find(member.worker);
-  if (found == members_.end()) return;
-  found->second.last_heard = now;
-  found->second.heard_at = running_time_;
-  found->second.open_round = std::max(found->second.open_round, open_round);
+  MemberState* const state = FindState(member);
+  if (state == nullptr) return;
+  state->last_heard = now;
+  state->heard_at = running_time_;
+  state->open_round = std::max(state->open_round, open_round);
 }
 
 void Job::HandleHeartbeat(const MemberId& member, const v1::Heartbeat& heartbeat, absl::Time now,
@@ -288,9 +313,9 @@ void Job::HandleHeartbeat(const MemberId& member, const v1::Heartbeat& heartbeat
   const auto& links = heartbeat.links().links();
   const int index = static_cast<int>(description_->aggregator_index);
   Hear(member, index < links.size() ? links.at(index).open_round() : 0, now);
-  const auto found = members_.find(member.worker);
-  if (found != members_.end() && !links.empty()) {
-    found->second.reaches_all =
+  MemberState* const state = FindState(member);
+  if (state != nullptr && !links.empty()) {
+    state->reaches_all =
         links.size() == static_cast<int>(description_->aggregators.size()) &&
         std::all_of(links.begin(), links.end(), [](const auto& link) { return link.up(); });
   }
@@ -301,6 +326,13 @@ void Job::HandleHeartbeat(const MemberId& member, const v1::Heartbeat& heartbeat
 void Job::HandleLeave(const MemberId& member, const v1::Leave& leave, absl::Time now,
                       Actions& actions) {
   Hear(member, leave.last_round() + 1, now);
+  for (ChunkRound& chunk : chunks_) chunk.CancelActivation(member);
+  const auto observer = observers_.find(member.worker);
+  if (observer != observers_.end() && observer->second.incarnation == member.incarnation) {
+    CloseMember(observer->second, absl::OkStatus(), actions);
+    observers_.erase(observer);
+    return;
+  }
   const auto found = members_.find(member.worker);
   if (found == members_.end() || !formed_) return;
   found->second.left = true;
@@ -324,10 +356,18 @@ void Job::ReleaseLeavers(Actions& actions) {
   }
 }
 
-void Job::HandleClosed(StreamId stream, const MemberId& member) {
+void Job::HandleClosed(StreamId stream, const MemberId& member, Actions& actions) {
+  const auto observer = observers_.find(member.worker);
+  if (observer != observers_.end() && observer->second.stream == stream) {
+    observers_.erase(observer);
+    for (ChunkRound& chunk : chunks_) chunk.CancelActivation(member);
+    if (recovery_.has_value()) recovery_->Withdraw(member);
+    return ForgetInRelay(member, actions);
+  }
   const auto found = members_.find(member.worker);
   if (found == members_.end() || found->second.stream != stream) return;
   found->second.stream.reset();
+  ForgetInRelay(member, actions);
   if (recovery_.has_value()) recovery_->Withdraw(member);
   // Until the run starts nobody depends on who was here.
   if (!formed_) members_.erase(found);
@@ -344,22 +384,27 @@ void Job::HandleTick(absl::Time now, absl::Duration running_time, bool may_evict
   running_time_ = running_time;
   if (may_evict && (formed_ || recovery_.has_value())) EvictSilentMembers(now, actions);
   ForgetEvicted();
+  EvictReplaced(now, actions);
+  ReturnIdleMembers(now, actions);
   if (!formed_ && !recovery_.has_value()) TryStart(now, actions);
   if (now - last_notice_ < kNoticeInterval) return;
   const std::string reason = WaitReason(now);
   if (reason.empty()) return;
   last_notice_ = now;
-  for (const auto& [worker, state] : members_) {
-    if (!state.stream.has_value()) continue;
-    SendNotice notice{.stream = *state.stream};
-    notice.notice.set_reason(reason);
-    actions.push_back(std::move(notice));
+  for (const auto* map : {&members_, &observers_}) {
+    for (const auto& [worker, state] : *map) {
+      if (!state.stream.has_value()) continue;
+      SendControl send{.stream = *state.stream};
+      send.message.mutable_notice()->set_reason(reason);
+      actions.push_back(std::move(send));
+    }
   }
 }
 
 void Job::Stop(const absl::Status& status, Actions& actions) {
   stopped_ = true;
   for (auto& [worker, state] : members_) CloseMember(state, status, actions);
+  for (auto& [worker, state] : observers_) CloseMember(state, status, actions);
 }
 
 bool Job::over() const {

@@ -16,6 +16,8 @@
 #include "aggregator/eviction.h"
 #include "aggregator/job_description.h"
 #include "aggregator/job_recovery.h"
+#include "aggregator/round_times.h"
+#include "aggregator/state_relay.h"
 #include "proto/tally/v1/status.pb.h"
 
 namespace tally {
@@ -37,8 +39,10 @@ class Job {
       absl::Duration running_time);
 
   // A worker's stream comes in, with a Hello that fits this run. `welcome` holds what is the same
-  // for all streams. Returns FAILED_PRECONDITION if the worker may not join now, or its history is
-  // not this run's; ABORTED if a newer incarnation of the worker is here.
+  // for all streams. Who comes when the run has begun is an observer at first.
+  // Returns FAILED_PRECONDITION if the worker may not join now, or its history is not this run's;
+  // ABORTED if a newer incarnation of the worker is here, or this one is dead;
+  // RESOURCE_EXHAUSTED if too many observe.
   absl::Status HandleHello(StreamId stream, const MemberId& member, const v1::Hello& hello,
                            v1::Welcome welcome, absl::Time now, Actions& actions);
 
@@ -60,7 +64,18 @@ class Job {
   // were this aggregator killed before, only the member could give them.
   void HandleLeave(const MemberId& member, const v1::Leave& leave, absl::Time now,
                    Actions& actions);
-  void HandleClosed(StreamId stream, const MemberId& member);
+  // An observer wants to take part; each chunk's headers say from when on.
+  // Returns FAILED_PRECONDITION if it is none and no member either; RESOURCE_EXHAUSTED while the
+  // roster is full.
+  absl::Status HandleActivate(const MemberId& member, const v1::Activate& activate, absl::Time now,
+                              Actions& actions);
+  // A newcomer asks for the replicated state: a member is asked to give it.
+  void HandleStateRequest(const MemberId& newcomer, const v1::StateRequest& request, absl::Time now,
+                          Actions& actions);
+  // Returns as StateRelay::Relay.
+  absl::Status HandleStatePart(const MemberId& donor, v1::StatePart part, std::string piece,
+                               absl::Time now, Actions& actions);
+  void HandleClosed(StreamId stream, const MemberId& member, Actions& actions);
   // Starts a run whose time has come, evicts members that are held for dead, if that is allowed
   // yet, and tells those who wait why.
   void HandleTick(absl::Time now, absl::Duration running_time, bool may_evict, Actions& actions);
@@ -80,6 +95,8 @@ class Job {
   // Exchanges that somebody has contributed to and that are not over.
   size_t exchanges_under_way() const;
 
+  // The run has begun, and its history is here.
+  bool formed() const { return formed_; }
   const JobDescription& description() const { return *description_; }
   uint64_t serial() const { return serial_; }
   uint64_t admitted_bytes() const { return admitted_bytes_; }
@@ -98,6 +115,8 @@ class Job {
     absl::Duration heard_at;
     // It has reported a stream to every aggregator.
     bool reaches_all = false;
+    // Its Hello told of entries.
+    bool holds_history = false;
     // Dead; it stands here until no roster has it.
     bool evicted = false;
     // All results of rounds before this one have been seen to be there.
@@ -116,6 +135,29 @@ class Job {
   };
 
   void TryStart(absl::Time now, Actions& actions);
+  // A worker comes that is to watch the run, at first.
+  absl::Status Observe(StreamId stream, const MemberId& member, const v1::Hello& hello,
+                       v1::Welcome welcome, absl::Time now, Actions& actions);
+  // Whether the worker has to watch before it may take part.
+  bool MustObserve(const MemberId& member, const v1::Hello& hello) const;
+  // The latest that has said Hello; 0: none has.
+  uint64_t IncarnationHere(const std::string& worker) const;
+  // Evicts earlier incarnations of workers whose later ones are here.
+  void EvictReplaced(absl::Time now, Actions& actions);
+  // Headers have made members of observers, and observers of members.
+  void MoveMembers(const ChunkRound::Published& published);
+  bool InSomeRoster(const MemberId& member) const;
+  // Of the results after the heads in the Hello those that are kept.
+  absl::StatusOr<std::vector<std::shared_ptr<const StoredResult>>> MissedByObserver(
+      const v1::Hello& hello) const;
+  // Of observers who were here while the run was read back: those whose history is another one.
+  void CloseLostObservers(JobRecovery& recovery, Actions& actions);
+  // An observer may have a result that nobody else has read, and that a crash undid; or it was away
+  // for too long.
+  static absl::Status LostTrackError(uint32_t chunk, const v1::Entry& head);
+  void ForgetInRelay(const MemberId& worker, Actions& actions);
+  // Returns members to observer that were taken in and never contribute.
+  void ReturnIdleMembers(absl::Time now, Actions& actions);
   void Hear(const MemberId& member, uint64_t open_round, absl::Time now);
   void EvictSilentMembers(absl::Time now, Actions& actions);
   // From here on that incarnation is dead. `why` completes "worker `w-5` was evicted: ".
@@ -132,11 +174,15 @@ class Job {
   // Goes on with the recovery, as far as that needs nobody.
   void Recover(absl::Time now, Actions& actions);
   void FinishRecovery(absl::Time now, Actions& actions);
+  // Observers that were taken in by the last header before the restart are members.
+  void PromoteObservers();
   // Closes the streams of workers that are in no chunk's roster.
   void CloseStrangers(Actions& actions);
-  void SendPublished(ChunkRound::Published published, Actions& actions) const;
+  void SendPublished(ChunkRound::Published published, absl::Time now, Actions& actions);
   void SendSnapshotTo(const ResidualCustody::Order& order, Actions& actions) const;
-  absl::optional<StreamId> StreamOf(const MemberId& member) const;
+  // Of a member or an observer.
+  absl::optional<StreamId> StreamOf(const MemberId& worker) const;
+  MemberState* FindState(const MemberId& worker);
   // The results that the worker lacks, by what its Hello says of its heads.
   absl::StatusOr<std::vector<std::shared_ptr<const StoredResult>>> MissedResults(
       const v1::Hello& hello) const;
@@ -145,7 +191,7 @@ class Job {
   absl::Status CheckWindow(uint32_t chunk, uint64_t round) const;
   void SealIfReady(ChunkRound& chunk, absl::Time now, Actions& actions);
   void Broadcast(std::shared_ptr<const StoredResult> result, Actions& actions) const;
-  void AdvanceFrontier();
+  void AdvanceFrontier(absl::Time now);
   ChunkRound& Find(uint32_t chunk) { return chunks_[chunk / description_->aggregators.size()]; }
   std::string RecoveryReason(absl::Time now) const;
   std::string DescribeMissing(const ChunkRound& chunk, absl::Time now) const;
@@ -162,6 +208,13 @@ class Job {
   absl::optional<JobRecovery> recovery_;
   bool stopped_ = false;
   std::map<std::string, MemberState> members_;
+  // Those who receive results and stand in no roster. A worker may be here with a later incarnation
+  // than in members_, which is dead then.
+  std::map<std::string, MemberState> observers_;
+  StateRelay relay_;
+  // Of rounds here: what a newcomer's first contribution is measured by.
+  RoundTimes round_times_;
+  absl::Time round_began_;
   // The highest dead incarnation by worker; these only grow.
   std::map<std::string, uint64_t> fences_;
   absl::Duration running_time_;

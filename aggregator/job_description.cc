@@ -26,6 +26,12 @@ absl::Status CheckAtMost(absl::string_view field, uint64_t value, uint64_t low, 
       absl::StrCat("`", field, "` = ", value, ", must be from ", low, " to ", high));
 }
 
+absl::Status Differs(absl::string_view field, const absl::AlphaNum& theirs,
+                     const absl::AlphaNum& ours) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("`", field, "` = ", theirs, ", must be ", ours, " as on the run's workers"));
+}
+
 std::string NameList(const std::vector<std::string>& names) {
   return absl::StrCat("[", absl::StrJoin(names, ", "), "]");
 }
@@ -85,12 +91,13 @@ absl::Status CheckIntent(v1::Intent intent) {
     case v1::INTENT_START:
     case v1::INTENT_RESUME:
     case v1::INTENT_MEMBER:
-      return absl::OkStatus();
     case v1::INTENT_OBSERVER:
+      return absl::OkStatus();
     case v1::INTENT_LEAVING:
-      return absl::UnimplementedError(absl::StrCat("`intent` = ", v1::Intent_Name(intent),
-                                                   ", must be one that this version serves: "
-                                                   "INTENT_START, INTENT_RESUME, INTENT_MEMBER"));
+      return absl::UnimplementedError(
+          absl::StrCat("`intent` = ", v1::Intent_Name(intent),
+                       ", must be one that this version serves: INTENT_START, INTENT_RESUME, "
+                       "INTENT_MEMBER, INTENT_OBSERVER"));
     default:
       return absl::InvalidArgumentError(
           absl::StrCat("`intent` = ", static_cast<int>(intent), ", must be a specified Intent"));
@@ -133,14 +140,10 @@ absl::StatusOr<ValidHello> ValidateHello(const v1::Hello& hello,
 }
 
 absl::Status CheckSameRun(const JobDescription& running, const JobDescription& newcomer) {
-  const auto differs = [](absl::string_view field, const auto& theirs, const auto& ours) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("`", field, "` = ", theirs, ", must be ", ours, " as on the run's workers"));
-  };
   if (newcomer.aggregators != running.aggregators) {
-    return differs("aggregators", NameList(newcomer.aggregators), NameList(running.aggregators));
+    return Differs("aggregators", NameList(newcomer.aggregators), NameList(running.aggregators));
   }
-  if (newcomer.seed != running.seed) return differs("seed", newcomer.seed, running.seed);
+  if (newcomer.seed != running.seed) return Differs("seed", newcomer.seed, running.seed);
   if (newcomer.layout_digest != running.layout_digest) {
     const auto shape = [](const JobDescription& description) {
       return absl::StrCat(description.layout.num_elements(), " elements in ",
@@ -148,38 +151,40 @@ absl::Status CheckSameRun(const JobDescription& running, const JobDescription& n
                           description.layout.chunk_elements(), " (digest ",
                           absl::Hex(description.layout_digest), ")");
     };
-    return differs("layout", shape(newcomer), shape(running));
+    return Differs("layout", shape(newcomer), shape(running));
   }
   if (newcomer.expected_workers != running.expected_workers) {
-    return differs("settings.expected_workers", newcomer.expected_workers,
+    return Differs("settings.expected_workers", newcomer.expected_workers,
                    running.expected_workers);
   }
   if (newcomer.roster_limit != running.roster_limit) {
-    return differs("settings.roster_limit", newcomer.roster_limit, running.roster_limit);
+    return Differs("settings.roster_limit", newcomer.roster_limit, running.roster_limit);
   }
   if (newcomer.start_timeout != running.start_timeout) {
     const auto limit = [](const absl::optional<absl::Duration>& timeout) {
       return timeout.has_value() ? absl::FormatDuration(*timeout) : "unset";
     };
-    return differs("settings.start_timeout", limit(newcomer.start_timeout),
+    return Differs("settings.start_timeout", limit(newcomer.start_timeout),
                    limit(running.start_timeout));
   }
   if (newcomer.first_round != running.first_round) {
-    return differs("settings.first_round", newcomer.first_round, running.first_round);
+    return Differs("settings.first_round", newcomer.first_round, running.first_round);
   }
   if (newcomer.snapshot_interval != running.snapshot_interval) {
-    return differs("settings.snapshot_interval", newcomer.snapshot_interval,
+    return Differs("settings.snapshot_interval", newcomer.snapshot_interval,
                    running.snapshot_interval);
   }
   if (newcomer.settings_digest != running.settings_digest) {
-    return differs("settings", absl::StrCat("digest ", absl::Hex(newcomer.settings_digest)),
+    return Differs("settings", absl::StrCat("digest ", absl::Hex(newcomer.settings_digest)),
                    absl::StrCat("digest ", absl::Hex(running.settings_digest)));
   }
-  if (newcomer.initial_state_digest != running.initial_state_digest) {
-    return differs("initial_state_digest", absl::StrCat(absl::Hex(newcomer.initial_state_digest)),
-                   absl::StrCat(absl::Hex(running.initial_state_digest)));
-  }
   return absl::OkStatus();
+}
+
+absl::Status CheckSameStart(const JobDescription& running, const JobDescription& starter) {
+  if (starter.initial_state_digest == running.initial_state_digest) return absl::OkStatus();
+  return Differs("initial_state_digest", absl::Hex(starter.initial_state_digest),
+                 absl::Hex(running.initial_state_digest));
 }
 
 }  // namespace tally

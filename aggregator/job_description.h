@@ -58,6 +58,8 @@ absl::StatusOr<ValidHello> ValidateHello(const v1::Hello& hello, absl::string_vi
 // Returns INVALID_ARGUMENT, naming the first field in which two workers of the same run differ,
 // with both values.
 absl::Status CheckSameRun(const JobDescription& running, const JobDescription& newcomer);
+// The same for what only those must agree on who begin the run together: the initial state.
+absl::Status CheckSameStart(const JobDescription& running, const JobDescription& starter);
 
 }  // namespace tally
 

@@ -104,8 +104,6 @@ std::vector<Refusal> Refusals() {
        "`intent` = 0, must be a specified Intent"},
       {"UnknownIntent", [](v1::Hello& hello) { hello.set_intent(static_cast<v1::Intent>(77)); },
        kInvalid, "`intent` = 77, must be a specified Intent"},
-      {"Observer", [](v1::Hello& hello) { hello.set_intent(v1::INTENT_OBSERVER); }, kUnimplemented,
-       "`intent` = INTENT_OBSERVER, must be one that this version serves"},
       {"Leaving", [](v1::Hello& hello) { hello.set_intent(v1::INTENT_LEAVING); }, kUnimplemented,
        "`intent` = INTENT_LEAVING, must be one that this version serves"},
       {"NoLayout", [](v1::Hello& hello) { hello.clear_layout(); }, kInvalid,
@@ -213,8 +211,6 @@ std::vector<Difference> Differences() {
       {"AnyOtherSetting",
        [](v1::Hello& hello) { hello.mutable_settings()->set_snapshot_interval(32); }, "settings",
        "digest ", "digest "},
-      {"InitialState", [](v1::Hello& hello) { hello.set_initial_state_digest(0xdef); },
-       "initial_state_digest", "def", "abc"},
   };
 }
 
@@ -225,6 +221,16 @@ TEST(SameRunTest, TakesAnotherWorkerOfTheSameRun) {
   EXPECT_THAT(CheckSameRun(DescriptionOf(HelloBuilder().Build()),
                            DescriptionOf(HelloBuilder().Worker("w-1", 3).Build())),
               IsOk());
+}
+
+TEST(SameRunTest, OnlyThoseWhoBeginTogetherNeedTheSameInitialState) {
+  v1::Hello other = HelloBuilder().Worker("w-1", 3).Build();
+  other.set_initial_state_digest(0xdef);
+  const JobDescription running = DescriptionOf(HelloBuilder().Build());
+  EXPECT_THAT(CheckSameRun(running, DescriptionOf(other)), IsOk());
+  EXPECT_THAT(CheckSameStart(running, DescriptionOf(other)),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr("`initial_state_digest` = def"), HasSubstr("abc"))));
 }
 
 TEST(JobDescriptionTest, OwnChunksAreEverySoManyth) {

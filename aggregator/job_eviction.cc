@@ -11,6 +11,8 @@
 namespace tally {
 
 void Job::EvictSilentMembers(absl::Time now, Actions& actions) {
+  // Nobody waits for anybody here.
+  if (chunks_.empty()) return;
   // By worker.
   std::map<std::string, MemberSign> signs;
   for (const auto& [worker, state] : members_) {
@@ -51,7 +53,7 @@ void Job::Evict(const std::string& worker, const std::string& why, absl::Time no
                                           ": worker `", worker, "` was evicted: ", why)});
   uint64_t& fence = fences_[worker];
   fence = std::max(fence, member.incarnation);
-  if (found != members_.end()) {
+  if (found != members_.end() && found->second.incarnation <= member.incarnation) {
     found->second.evicted = true;
     CloseMember(found->second,
                 absl::FailedPreconditionError(absl::StrCat(
@@ -79,16 +81,21 @@ void Job::LearnFences(const google::protobuf::RepeatedPtrField<v1::Member>& fenc
     }
     uint64_t& fence = fences_[dead.worker()];
     fence = std::max(fence, dead.incarnation());
+    const auto observer = observers_.find(dead.worker());
+    if (observer != observers_.end() && observer->second.incarnation <= fence) {
+      CloseMember(observer->second,
+                  absl::AbortedError(absl::StrCat("incarnations of worker `", dead.worker(),
+                                                  "` up to ", fence, " are dead")),
+                  actions);
+      observers_.erase(observer);
+    }
   }
 }
 
 void Job::ForgetEvicted() {
   for (auto entry = members_.begin(); entry != members_.end();) {
     const MemberId member = {entry->first, entry->second.incarnation};
-    const bool is_needed =
-        !entry->second.evicted || recovery_.has_value() ||
-        std::any_of(chunks_.begin(), chunks_.end(),
-                    [&](const ChunkRound& chunk) { return chunk.history().roster().Has(member); });
+    const bool is_needed = !entry->second.evicted || recovery_.has_value() || InSomeRoster(member);
     entry = is_needed ? std::next(entry) : members_.erase(entry);
   }
 }

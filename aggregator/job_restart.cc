@@ -35,7 +35,10 @@ void Job::Recover(absl::Time now, Actions& actions) {
   JobRecovery::Work work = recovery_->Proceed();
   for (ChunkRecovery::Ask& ask : work.asks) {
     const absl::optional<StreamId> stream = StreamOf(ask.member);
-    if (stream.has_value()) actions.push_back(SendNeed{*stream, std::move(ask.need)});
+    if (!stream.has_value()) continue;
+    SendControl send{.stream = *stream};
+    *send.message.mutable_need() = std::move(ask.need);
+    actions.push_back(std::move(send));
   }
   for (ExchangeTask& task : work.tasks) actions.push_back(Compute{std::move(task)});
   if (recovery_->done()) FinishRecovery(now, actions);
@@ -50,18 +53,22 @@ void Job::FinishRecovery(absl::Time now, Actions& actions) {
     }
     chunks_[i].Restore(recovery.TakeRecovered(), now);
     const ChunkLog& history = chunks_[i].history();
-    for (const MemberId& member : history.roster().members()) {
-      const absl::optional<StreamId> stream = StreamOf(member);
-      if (!stream.has_value()) continue;
-      const absl::optional<v1::Entry> head = recovery.HeadOf(member);
-      for (auto& result : history.ResultsAfter(head)) {
-        actions.push_back(SendResult{{*stream}, std::move(result)});
+    for (const auto* map : {&members_, &observers_}) {
+      for (const auto& [worker, state] : *map) {
+        const MemberId member = {worker, state.incarnation};
+        const bool is_known = map == &observers_ || history.roster().Has(member);
+        if (!state.stream.has_value() || !is_known) continue;
+        for (auto& result : history.ResultsAfter(recovery.HeadOf(member))) {
+          actions.push_back(SendResult{{*state.stream}, std::move(result)});
+        }
       }
     }
   }
   actions.push_back(Announce{absl::StrCat(
       "job `", description_->job, "`, run ", description_->run, ": read back from its workers in ",
       absl::FormatDuration(absl::Floor(now - created_at_, absl::Milliseconds(1))))});
+  PromoteObservers();
+  CloseLostObservers(*recovery_, actions);
   recovery_.reset();
   formed_ = true;
   for (const auto& [worker, incarnation] : fences_) {
@@ -79,12 +86,26 @@ void Job::FinishRecovery(absl::Time now, Actions& actions) {
       frontier_round_ = std::min(frontier_round_, chunk.place().round);
     }
     frontier_index_ = 0;
-    AdvanceFrontier();
+    AdvanceFrontier(now);
   }
-  v1::Need open;
-  open.set_kind(v1::Need::KIND_OPEN_CONTRIBUTION);
-  for (const auto& [worker, state] : members_) {
-    if (state.stream.has_value()) actions.push_back(SendNeed{*state.stream, open});
+  for (const auto* map : {&members_, &observers_}) {
+    for (const auto& [worker, state] : *map) {
+      if (!state.stream.has_value()) continue;
+      SendControl send{.stream = *state.stream};
+      send.message.mutable_need()->set_kind(v1::Need::KIND_OPEN_CONTRIBUTION);
+      actions.push_back(std::move(send));
+    }
+  }
+}
+
+void Job::PromoteObservers() {
+  for (auto entry = observers_.begin(); entry != observers_.end();) {
+    if (!InSomeRoster({entry->first, entry->second.incarnation})) {
+      ++entry;
+      continue;
+    }
+    members_[entry->first] = entry->second;
+    entry = observers_.erase(entry);
   }
 }
 
@@ -92,22 +113,19 @@ void Job::CloseStrangers(Actions& actions) {
   for (auto entry = members_.begin(); entry != members_.end();) {
     auto& [worker, state] = *entry;
     const MemberId member = {worker, state.incarnation};
-    const bool is_known = chunks_.empty() ||
-                          std::any_of(chunks_.begin(), chunks_.end(), [&](const ChunkRound& chunk) {
-                            const Roster& roster = chunk.history().roster();
-                            const absl::optional<size_t> position = roster.IndexOf(member.worker);
-                            return position.has_value() && roster.members()[*position] == member;
-                          });
-    if (is_known) {
+    if (chunks_.empty() || InSomeRoster(member)) {
       ++entry;
       continue;
     }
-    CloseMember(state,
-                absl::FailedPreconditionError(
-                    absl::StrCat("`member` = ", worker, "/", member.incarnation,
-                                 ", must be one of those that run ", description_->run, " of job `",
-                                 description_->job, "` had before this aggregator was restarted")),
-                actions);
+    const std::string why =
+        absl::StrCat("`member` = ", worker, "/", member.incarnation,
+                     ", must be one of those that run ", description_->run, " of job `",
+                     description_->job, "` had before this aggregator was restarted");
+    // Who comes with empty hands may come again, to a run that goes on.
+    CloseMember(
+        state,
+        state.holds_history ? absl::FailedPreconditionError(why) : absl::UnavailableError(why),
+        actions);
     entry = members_.erase(entry);
   }
 }

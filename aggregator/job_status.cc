@@ -49,7 +49,9 @@ std::string Job::DescribeMissing(const ChunkRound& chunk, absl::Time now) const 
       parts.push_back(absl::StrCat(missing.size() - kNamed, " more"));
       break;
     }
-    const MemberState& state = members_.at(member.worker);
+    const auto found = members_.find(member.worker);
+    if (found == members_.end()) continue;
+    const MemberState& state = found->second;
     const std::string silence = Seconds(now - state.last_heard);
     std::string what = absl::StrCat("`", member.worker, "`");
     if (state.left) {
@@ -98,12 +100,14 @@ v1::JobStatus Job::Status(absl::Time now) const {
   v1::JobStatus status;
   status.set_job(description_->job);
   status.set_run(description_->run);
-  for (const auto& [worker, state] : members_) {
-    v1::MemberStatus& member = *status.add_members();
+  const auto describe = [now](const std::string& worker, const MemberState& state,
+                              v1::MemberStatus& member) {
     *member.mutable_member() = EncodeMember({worker, state.incarnation});
     member.set_connected(state.stream.has_value());
     *member.mutable_silent_for() = EncodeDuration(now - state.last_heard);
-  }
+  };
+  for (const auto& [worker, state] : members_) describe(worker, state, *status.add_members());
+  for (const auto& [worker, state] : observers_) describe(worker, state, *status.add_observers());
   for (const ChunkRound& chunk : chunks_) {
     if (formed_ && chunk.place().round != frontier_round_) continue;
     v1::ChunkStatus& message = *status.add_chunks();

@@ -35,10 +35,8 @@ void AggregatorLink::Opened(absl::Time now) {
 absl::Status AggregatorLink::CheckVerdict(const v1::Welcome& welcome) const {
   switch (welcome.verdict()) {
     case v1::Welcome::VERDICT_MEMBER:
-      return absl::OkStatus();
     case v1::Welcome::VERDICT_OBSERVER:
-      return absl::FailedPreconditionError(
-          absl::StrCat(Place(), ": the run has begun without this worker"));
+      return absl::OkStatus();
     case v1::Welcome::VERDICT_FENCED:
       return absl::FailedPreconditionError(
           absl::StrCat(Place(), ": this worker was evicted; incarnations up to ",
@@ -72,6 +70,7 @@ absl::Status AggregatorLink::Welcomed(const v1::Welcome& welcome) {
   if (welcomed_before_) ++reconnects_;
   welcomed_before_ = true;
   recovering_ = welcome.recovering();
+  observes_ = welcome.verdict() == v1::Welcome::VERDICT_OBSERVER;
   window_chunks_ = welcome.window_chunks();
   heartbeat_interval_ =
       std::min(heartbeat_interval_, SilenceLimit(welcome) / kHeartbeatsPerSilenceLimit);

@@ -16,8 +16,8 @@ namespace tally {
 // Whether the stream is there, when it is opened again, when a sign of life is due, and what the
 // aggregator last said. A state machine: events in, no threads, sockets or clocks. Not thread-safe.
 //
-//   kDown --Opened--> kGreeting --Welcomed--> kUp
-//     ^------Lost--------'---------Lost--------'        End, from everywhere: kEnded
+//   kDown --Opened--> kGreeting --Welcomed--> kUp --Cut--> kCut
+//     ^------Lost--------'---------Lost--------'---Lost-----'    End, from everywhere: kEnded
 //
 // An aggregator that was restarted has lost the run's history: it is up, but takes contributions
 // only when it has recovered.
@@ -27,6 +27,7 @@ class AggregatorLink {
     kDown,      // no stream; one is opened at retry_at()
     kGreeting,  // Hello is sent, Welcome has not come
     kUp,        // Welcome has come
+    kCut,       // the stream is being cut: what still comes is of no concern
     kEnded,     // no stream, and no other will be opened
   };
 
@@ -45,15 +46,18 @@ class AggregatorLink {
   uint64_t reconnects() const { return reconnects_; }
 
   void Opened(absl::Time now);
-  // Returns DATA_LOSS if the message breaks its rules; FAILED_PRECONDITION if the worker is not a
-  // member, with the reason. The state is then as before.
+  // Returns DATA_LOSS if the message breaks its rules; FAILED_PRECONDITION if the worker may be
+  // neither a member nor an observer, with the reason. The state is then as before.
   absl::Status Welcomed(const v1::Welcome& welcome);
+  // The aggregator takes the worker for an observer.
+  bool observes() const { return observes_; }
   // The aggregator has all of the run's history again.
   void Recovered() { recovering_ = false; }
   // The stream is gone, in the transport's or the aggregator's words. Another one follows after a
   // pause that doubles until a Welcome comes.
   void Lost(const absl::Status& status, absl::Time now);
   void End() { state_ = State::kEnded; }
+  void Cut() { state_ = State::kCut; }
 
   void Sent(absl::Time now) { last_sent_ = now; }
   void Noticed(const v1::Notice& notice);
@@ -83,6 +87,7 @@ class AggregatorLink {
   absl::Status lost_;
   bool welcomed_before_ = false;
   bool recovering_ = false;
+  bool observes_ = false;
   uint32_t window_chunks_ = 1;
   uint64_t reconnects_ = 0;
   std::string reason_;

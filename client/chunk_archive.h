@@ -58,6 +58,10 @@ class ChunkArchive {
   explicit ChunkArchive(uint32_t snapshot_interval)
       : max_entries_(2 * size_t{snapshot_interval} + kMinEntries) {}
 
+  // The worker comes into a history that goes on: of the residual before the first entry it knows
+  // nothing. Before the first Append.
+  void BeginWithoutFloor() { floor_is_zero_ = false; }
+
   // The worker has applied the next entry.
   void Append(Entry entry);
 

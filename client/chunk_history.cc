@@ -111,6 +111,14 @@ absl::Status ChunkHistory::CheckAnswers(const CheckedResult& result) const {
                    HexName(candidates_digest_)));
 }
 
+void ChunkHistory::BeginAfter(const Place& place, uint64_t chain, Roster roster) {
+  begun_ = true;
+  head_ = place;
+  next_ = {place.round + 1, 0};
+  chain_ = chain;
+  roster_ = std::move(roster);
+}
+
 absl::StatusOr<ChunkHistory::Applied> ChunkHistory::Apply(const CheckedResult& result) {
   const v1::ResultHeader& header = result.header;
   const bool is_genesis = header.has_genesis();
@@ -133,7 +141,7 @@ absl::StatusOr<ChunkHistory::Applied> ChunkHistory::Apply(const CheckedResult& r
   absl::StatusOr<Roster> next = roster_.After(header);
   if (!next.ok()) return Contradiction(header, next.status().message());
   applied.member = Contains(next->members(), identity_->member);
-  if (is_genesis && !applied.member) {
+  if (is_genesis && !applied.member && !identity_->watches) {
     return absl::FailedPreconditionError(
         absl::StrCat("chunk ", chunk_, ", genesis: the run has started without worker `",
                      identity_->member.worker, "`, incarnation ", identity_->member.incarnation));

@@ -20,6 +20,8 @@ struct RunIdentity {
   v1::Genesis genesis;
   // This worker.
   MemberId member;
+  // It need not be among those who begin the run.
+  bool watches = false;
 };
 
 // Where a worker stands in a chunk's history: the last entry it has applied, the chain up to it and
@@ -49,7 +51,11 @@ class ChunkHistory {
   // the run has begun without this worker. On error nothing has changed.
   absl::StatusOr<Applied> Apply(const CheckedResult& result);
 
-  // True once the genesis is applied.
+  // Goes on from the end of a round that others have reached: `place` is its last entry, `chain`
+  // the digest up to it, `roster` the next exchange's. Only before anything is applied.
+  void BeginAfter(const Place& place, uint64_t chain, Roster roster);
+
+  // True once the genesis is applied, or the history begun elsewhere.
   bool begun() const { return begun_; }
   // True if `round` (first_round or later) is over: its result, of a sketch round that of its last
   // half, is applied.

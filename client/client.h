@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "base/buffer.h"
 #include "client/client_options.h"
 #include "client/exchanger.h"
 
@@ -34,11 +35,13 @@ struct ClientStatistics {
 class Client : public Exchanger {
  public:
   // Connects to all aggregators and waits until the run has started: all expected workers are
-  // there.
+  // there. If the run has begun without this worker and it is `elastic`, waits for the state of the
+  // others (joined_state) instead.
   // Returns INVALID_ARGUMENT, naming the field, if an option breaks its rule or an aggregator
-  // refuses one; FAILED_PRECONDITION if the run has started without this worker; DEADLINE_EXCEEDED
-  // if it is not started within start_timeout: the message names the aggregator that cannot be
-  // reached (with the transport's words), or gives its reason, how many workers are still missing.
+  // refuses one; FAILED_PRECONDITION if the run has started without this worker, which is not
+  // `elastic`, or is over; DEADLINE_EXCEEDED if it is not started within start_timeout: the message
+  // names the aggregator that cannot be reached (with the transport's words), or gives its reason,
+  // how many workers are still missing.
   static absl::StatusOr<std::unique_ptr<Client>> Connect(ClientOptions options);
 
   // Ends this worker's part in the run, after the last result of a round: tells the aggregators and
@@ -48,6 +51,20 @@ class Client : public Exchanger {
   // aggregator, if a stream is not closed within a minute, or aggregator_timeout if that is
   // shorter.
   virtual absl::Status Leave() = 0;
+
+  // The state that a newcomer starts from, as GiveState gave it on another worker: the next round
+  // is the one after it. Null on workers that have begun the run. Valid as long as the client.
+  virtual const Buffer* joined_state() const = 0;
+
+  // Between two rounds: a newcomer waits for the replicated state as it is now. To be asked after
+  // every round, by trainers that are `elastic`.
+  virtual bool state_wanted() const = 0;
+
+  // Gives newcomers the replicated state as it is now, in the trainer's own format; it travels in
+  // the background while rounds go on.
+  // Returns INVALID_ARGUMENT if `state` is empty; FAILED_PRECONDITION while results are
+  // outstanding.
+  virtual absl::Status GiveState(Buffer state) = 0;
 
   virtual ClientStatistics statistics() const = 0;
 

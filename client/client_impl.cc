@@ -149,6 +149,33 @@ class ClientImpl final : public Client, private Transport::Events {
     return statistics;
   }
 
+  const Buffer* joined_state() const override {
+    MutexLock lock(&mutex_);
+    const absl::optional<SharedState>& state = session_.joined_state();
+    return state.has_value() ? state->bytes.get() : nullptr;
+  }
+
+  bool takes_part() const override {
+    MutexLock lock(&mutex_);
+    return session_.takes_part();
+  }
+
+  bool state_wanted() const override {
+    MutexLock lock(&mutex_);
+    return results_.empty() && session_.state_wanted();
+  }
+
+  absl::Status GiveState(Buffer state) override {
+    if (state.size() == 0) return absl::InvalidArgumentError("`state` must not be empty");
+    MutexLock lock(&mutex_);
+    TALLY_RETURN_IF_ERROR(session_.failure());
+    TALLY_RETURN_IF_ERROR(CheckAllTaken());
+    const absl::Status status =
+        session_.GiveState(std::make_shared<const Buffer>(std::move(state)), clock_->Now());
+    CarryOut();
+    return status;
+  }
+
   std::string waiting_for() const override {
     MutexLock lock(&mutex_);
     return session_.WaitingFor(clock_->Now());
@@ -236,6 +263,11 @@ class ClientImpl final : public Client, private Transport::Events {
         return session_.OnNotice(aggregator, message.notice());
       case v1::ServerMessage::kRefusal:
         return session_.OnRefusal(aggregator, message.refusal());
+      case v1::ServerMessage::kStateRequest:
+        return session_.OnStateRequest(aggregator, message.state_request(), clock_->Now());
+      case v1::ServerMessage::kStatePart:
+        return session_.OnStatePart(aggregator, message.state_part(), message.payload(),
+                                    clock_->Now());
       case v1::ServerMessage::kNeed:
         return session_.OnNeed(aggregator, message.need(), clock_->Now());
       default:
@@ -304,6 +336,8 @@ class ClientImpl final : public Client, private Transport::Events {
   void Perform(const SessionAction& action) ABSL_LOCKS_EXCLUDED(mutex_) {
     if (const auto* open = absl::get_if<OpenStream>(&action)) {
       transport_->Open(open->aggregator);
+    } else if (const auto* cut = absl::get_if<CutStream>(&action)) {
+      transport_->Cut(cut->aggregator);
     } else if (const auto* send = absl::get_if<SendMessage>(&action)) {
       std::atomic<uint64_t>& bytes_sent =
           send->message.has_contribution() ? contribution_bytes_sent_ : other_bytes_sent_;

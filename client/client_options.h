@@ -20,6 +20,13 @@ struct AggregatorAddress {
   std::string address;  // "host:port" or "unix:/path"
 };
 
+// How a worker comes into a run.
+enum class RunEntry : uint8_t {
+  kBegin,  // with the others; if the run has begun and the trainer is elastic, as kJoin
+  kJoin,   // into a run that goes on, from the others' state; never begins one
+  kWatch,  // likewise, but never takes part: an evaluator, a hot spare, one who saves checkpoints
+};
+
 struct ClientOptions {
   // The training job; equal on all workers.
   std::string job;
@@ -46,6 +53,11 @@ struct ClientOptions {
   // the case that the aggregator is killed: small is quick to recover and costs traffic, 32 / (n *
   // interval) bits per parameter, worker and round down. Equal on all workers.
   uint32_t snapshot_interval = kDefaultSnapshotInterval;
+
+  // The trainer can hand the replicated state to a newcomer (Client::state_wanted, GiveState) and
+  // can start from one (Client::joined_state): then the worker may come into a run that goes on.
+  bool elastic = false;
+  RunEntry entry = RunEntry::kBegin;
 
   // How long Connect waits for aggregators to come up and for the other workers to arrive.
   absl::Duration start_timeout = absl::Minutes(5);

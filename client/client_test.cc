@@ -29,6 +29,7 @@ using ::testing::HasSubstr;
 // a contribution with its result, in two slices. All events come from one thread.
 class FakeTransport final : public Transport {
  public:
+  void Cut(size_t) override {}
   // What a test may change.
   struct Behaviour {
     // False: contributions stay without a result.

@@ -64,6 +64,10 @@ class Exchanger {
   // Number of the round that StartRound opens next.
   virtual uint64_t next_round() const = 0;
 
+  // Others wait for this worker in the next round. An observer plays rounds without being waited
+  // for: it need contribute nothing (Abstain), and what it contributes does not count.
+  virtual bool takes_part() const { return true; }
+
   // Returns FAILED_PRECONDITION if results of the round before are outstanding; else as NextResult.
   virtual absl::Status StartRound() = 0;
 

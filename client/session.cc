@@ -69,14 +69,23 @@ Session::Session(ClientOptions options, MemberId member, absl::Time now)
       start_deadline_(now + options_.start_timeout),
       missing_genesis_(options_.layout->chunks().size()),
       next_round_(options_.first_round) {
+  identity_.watches = options_.entry != RunEntry::kBegin;
   for (const AggregatorAddress& address : options_.aggregators) {
     aggregators_.push_back({AggregatorLink(address, options_.heartbeat_interval)});
   }
+  MakeChunks();
+  for (size_t chunk = 0; chunk < chunks_.size(); ++chunk) {
+    ++aggregators_[chunk % aggregators_.size()].num_chunks;
+  }
+  if (options_.entry != RunEntry::kBegin) EngageNewcomer();
+}
+
+void Session::MakeChunks() {
+  chunks_.clear();
   chunks_.reserve(missing_genesis_);
   for (size_t chunk = 0; chunk < missing_genesis_; ++chunk) {
     chunks_.push_back({ChunkHistory(static_cast<uint32_t>(chunk), &identity_),
                        ChunkArchive(options_.snapshot_interval)});
-    ++aggregators_[chunk % aggregators_.size()].num_chunks;
   }
 }
 
@@ -98,6 +107,7 @@ size_t Session::WindowEnd(size_t aggregator) const {
 }
 
 bool Session::Awaited(size_t aggregator) const {
+  if (aggregators_[aggregator].num_watching > 0) return true;
   for (size_t p = aggregators_[aggregator].first_missing; p < WindowEnd(aggregator); ++p) {
     if (ChunkAt(aggregator, p).open.has_value()) return true;
   }
@@ -149,9 +159,13 @@ absl::Status Session::StartRound(absl::Time now) {
   if (missing_results_ > 0) return MissingResultsError();
   round_ = next_round_++;
   missing_results_ = chunks_.size();
-  for (Chunk& chunk : chunks_) chunk.contributed_halves = 0;
+  for (Chunk& chunk : chunks_) {
+    chunk.contributed_halves = 0;
+    chunk.watching = false;
+  }
   for (size_t a = 0; a < aggregators_.size(); ++a) {
     aggregators_[a].first_missing = 0;
+    aggregators_[a].num_watching = 0;
     Answered(a, now);
   }
   std::vector<ChunkResult> later;
@@ -163,6 +177,7 @@ absl::Status Session::StartRound(absl::Time now) {
     }
   }
   early_results_ = std::move(later);
+  ActivateIfLevel(now);
   return absl::OkStatus();
 }
 
@@ -195,6 +210,13 @@ absl::Status Session::Contribute(uint32_t chunk, v1::Contribution contribution,
     if (!contribution.abstain()) ++counters_.missed_contributions;
     return absl::OkStatus();
   }
+  const size_t aggregator = chunk % aggregators_.size();
+  if (!state.history.roster().Has(identity_.member)) {
+    state.watching = true;
+    ++aggregators_[aggregator].num_watching;
+    SendWindow(aggregator, now);
+    return absl::OkStatus();
+  }
   contribution.set_chunk(chunk);
   contribution.set_round(place.round);
   contribution.set_half(place.half);
@@ -202,7 +224,6 @@ absl::Status Session::Contribute(uint32_t chunk, v1::Contribution contribution,
   *contribution.mutable_member() = EncodeMember(identity_.member);
   contribution.set_prev_chain(state.history.chain());
   state.open = OpenContribution{std::move(contribution), std::move(payload)};
-  const size_t aggregator = chunk % aggregators_.size();
   SendWindow(aggregator, now);
   return absl::OkStatus();
 }
@@ -232,10 +253,19 @@ void Session::EndIfLeft() {
 }
 
 void Session::OnWelcome(size_t aggregator, const v1::Welcome& welcome, absl::Time now) {
-  if (!failure_.ok()) return;
+  if (!failure_.ok() || IsCut(aggregator)) return;
   AggregatorLink& link = aggregators_[aggregator].link;
+  if (welcome.verdict() == v1::Welcome::VERDICT_FENCED && !started_ && MayJoin()) {
+    return BecomeNewcomer(welcome.fence().incarnation(), now);
+  }
   const absl::Status status = link.Welcomed(welcome);
   if (!status.ok()) return Fail(status);
+  if (newcomer_.has_value()) return Watch(aggregator, welcome, now);
+  if (link.observes() && !started_) {
+    if (MayJoin()) return BecomeNewcomer(0, now);
+    return Fail(absl::FailedPreconditionError(absl::StrCat(
+        link.Place(), ": the run has begun without this worker, which is not `elastic`")));
+  }
   if (leaving()) {
     if (link.takes_contributions()) SendLeave(aggregator, now);
     return;
@@ -244,16 +274,20 @@ void Session::OnWelcome(size_t aggregator, const v1::Welcome& welcome, absl::Tim
     Chunk& chunk = ChunkAt(aggregator, p);
     if (chunk.open.has_value()) chunk.open->sent = false;
   }
+  if (activate_round_.has_value() && !welcome.recovering()) SendActivate(aggregator, now);
   SendWindow(aggregator, now);
 }
 
 void Session::OnNotice(size_t aggregator, const v1::Notice& notice) {
-  aggregators_[aggregator].link.Noticed(notice);
+  if (!IsCut(aggregator)) aggregators_[aggregator].link.Noticed(notice);
 }
 
 void Session::OnRefusal(size_t aggregator, const v1::Refusal& refusal) {
+  if (IsCut(aggregator) || (leaving() && !takes_part())) return;
   // The stream ends next, with the same code and words; what may pass is tried again after that.
   const absl::StatusCode code = RefusalCode(refusal);
+  // A newcomer whose incarnation is too early has drawn a later one, or will after Welcome.
+  if (newcomer_.has_value() && code == absl::StatusCode::kAborted) return;
   if (code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kResourceExhausted ||
       code == absl::StatusCode::kDeadlineExceeded) {
     return;
@@ -263,6 +297,7 @@ void Session::OnRefusal(size_t aggregator, const v1::Refusal& refusal) {
 }
 
 void Session::OnBadMessage(size_t aggregator, const absl::Status& why) {
+  if (IsCut(aggregator)) return;
   Fail(absl::Status(why.code(),
                     absl::StrCat(aggregators_[aggregator].link.Place(), ": ", why.message())));
 }
@@ -270,15 +305,21 @@ void Session::OnBadMessage(size_t aggregator, const absl::Status& why) {
 void Session::OnStreamLost(size_t aggregator, const absl::Status& status, absl::Time now) {
   if (!failure_.ok()) return;
   AggregatorLink& link = aggregators_[aggregator].link;
-  if (leaving() && status.ok()) {
+  // An observer is let go with a refusal if the run is over first.
+  if (leaving() && (status.ok() || (!takes_part() && WouldEndSoAgain(status)))) {
     link.End();
     return EndIfLeft();
   }
-  if (WouldEndSoAgain(status)) {
+  if (!IsCut(aggregator) && WouldEndSoAgain(status)) {
     return Fail(absl::Status(status.code(),
                              absl::StrCat(link.Place(), " ended the stream: ", status.message())));
   }
   link.Lost(status, now);
+  donor_.Forget(aggregator);
+  if (!newcomer_.has_value()) return;
+  for (size_t p = 0; p < aggregators_[aggregator].num_chunks; ++p) {
+    newcomer_->Unwatch(ChunkIndex(aggregator, p), now);
+  }
 }
 
 void Session::SendWindow(size_t aggregator, absl::Time now) {

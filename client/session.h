@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "base/buffer.h"
@@ -17,7 +18,9 @@
 #include "client/chunk_archive.h"
 #include "client/chunk_history.h"
 #include "client/client_options.h"
+#include "client/newcomer.h"
 #include "client/session_action.h"
+#include "client/state_donor.h"
 #include "codecs/checked_result.h"
 #include "codecs/place.h"
 #include "codecs/roster.h"
@@ -38,9 +41,14 @@ namespace tally {
 // An open contribution is kept until its result is there and is sent again on every new stream, so
 // that nothing is lost with a stream; the aggregator counts it once. An aggregator that was
 // restarted reads its past from the workers: it says what it needs, the session replays it from
-// its archives, and contributions go out when the aggregator has recovered. Every wait has a
-// deadline: the start start_timeout, a result aggregator_timeout since the aggregator's last
-// progress.
+// its archives, and contributions go out when the aggregator has recovered.
+//
+// A worker that comes when the run has begun is a newcomer: it watches, gets the state from a
+// member, plays the rounds since then without taking part, and asks to be taken in when it is
+// level. Headers say, chunk by chunk, from when on it is a member.
+//
+// Every wait has a deadline: the start start_timeout (of a newcomer since the last part of the
+// state), a result aggregator_timeout since the aggregator's last progress.
 //
 // After a failure (SessionFailed, which comes once) every call returns the same status and events
 // change nothing. Not thread-safe.
@@ -61,14 +69,26 @@ class Session {
   // What is to be done since the last call, in this order.
   SessionActions TakeActions() { return std::exchange(actions_, {}); }
 
-  // Opens round next_round().
+  // A newcomer's start: unset if the worker has begun the run with the others.
+  const absl::optional<SharedState>& joined_state() const { return joined_state_; }
+
+  // In some chunk's roster of the next exchange: others wait for this worker.
+  bool takes_part() const;
+
+  // A newcomer waits for the replicated state as it is now, between two rounds.
+  bool state_wanted() const;
+  // Gives it; `bytes` is not empty.
+  // Returns FAILED_PRECONDITION if the run has not started or results are missing.
+  absl::Status GiveState(SharedBuffer bytes, absl::Time now);
+
+  // Opens round next_round(). An observer who has come level with the others asks to take part.
   // Returns FAILED_PRECONDITION if the run has not started, or results of the round before are
   // missing.
   absl::Status StartRound(absl::Time now);
 
   // Takes the chunk's contribution to the open round: `contribution` has exchange, payload_digest
   // and abstain set, the rest is filled in here. `payload` is null if it abstains. If the round of
-  // this chunk closed without this worker, nothing is sent.
+  // this chunk closed without this worker, or it is not in the roster, nothing is sent.
   // Returns INVALID_ARGUMENT if the chunk does not exist; FAILED_PRECONDITION if no round is open,
   // the chunk has contributed to this half of it, or there is no second half to contribute to.
   absl::Status Contribute(uint32_t chunk, v1::Contribution contribution, SharedBuffer payload,
@@ -89,6 +109,11 @@ class Session {
   // A snapshot of the aggregator's residual, complete and with its digest checked.
   void OnSnapshot(size_t aggregator, const v1::ResidualSnapshot& snapshot, SharedBuffer payload,
                   absl::Time now);
+  // A newcomer asks this worker for the state.
+  void OnStateRequest(size_t aggregator, const v1::StateRequest& request, absl::Time now);
+  // A part of the state that this worker has asked for.
+  void OnStatePart(size_t aggregator, const v1::StatePart& part, absl::string_view piece,
+                   absl::Time now);
   // A message that cannot be used, and why.
   void OnBadMessage(size_t aggregator, const absl::Status& why);
   // The last event of a stream; another stream may follow.
@@ -124,6 +149,8 @@ class Session {
     uint32_t contributed_halves = 0;
     // The contribution that no result has answered.
     absl::optional<OpenContribution> open;
+    // The caller has put in what nobody wants: a result is awaited all the same.
+    bool watching = false;
   };
   // One aggregator and its chunks: number `aggregator` and every size-of-the-list-th after it.
   // Their positions count 0, 1, 2...
@@ -132,6 +159,7 @@ class Session {
     size_t num_chunks = 0;
     // Position of the first chunk whose result of the open round is missing.
     size_t first_missing = 0;
+    size_t num_watching = 0;
     // Since when a sent contribution (or one that could be, were the stream there) has gone without
     // any result; infinitely late: nothing waits.
     absl::Time waiting_since = absl::InfiniteFuture();
@@ -144,12 +172,32 @@ class Session {
   size_t WindowEnd(size_t aggregator) const;
   bool Awaited(size_t aggregator) const;
   bool HoldsHistory(size_t aggregator) const;
+  // In the roster of some chunk there, as far as this worker knows.
+  bool IsMemberAt(size_t aggregator) const;
   bool leaving() const { return leave_deadline_ != absl::InfiniteFuture(); }
 
   void Open(size_t aggregator, absl::Time now);
   void Send(size_t aggregator, v1::ClientMessage message, SharedBuffer payload, absl::Time now);
   void SendWindow(size_t aggregator, absl::Time now);
   void SendLeave(size_t aggregator, absl::Time now);
+  // What still comes from there is of a stream that this worker has cut.
+  bool IsCut(size_t aggregator) const {
+    return aggregators_[aggregator].link.state() == AggregatorLink::State::kCut;
+  }
+  void MakeChunks();
+  bool MayJoin() const { return options_.elastic || options_.entry != RunEntry::kBegin; }
+  void EngageNewcomer();
+  // Comes anew, as an observer with a new incarnation, which is later than `fence`.
+  void BecomeNewcomer(uint64_t fence, absl::Time now);
+  void Watch(size_t aggregator, const v1::Welcome& welcome, absl::Time now);
+  void AskForState(absl::Time now);
+  void StartFrom(absl::Time now);
+  // Asks to take part, if that is due.
+  void ActivateIfLevel(absl::Time now);
+  void SendActivate(size_t aggregator, absl::Time now);
+  // Where this worker stands between two rounds, as a donor tells it; unset: it is not kept.
+  absl::optional<v1::StatePart> StateHead() const;
+  void SendParts(std::vector<StateDonor::Part> parts, absl::Time now);
   // Answers a need for pieces of a chunk's past.
   absl::Status Replay(size_t aggregator, const v1::Need& need, absl::Time now);
   void ReplayEntry(size_t aggregator, uint32_t chunk, v1::Need::Kind kind,
@@ -162,6 +210,7 @@ class Session {
   v1::LinkReport Links() const;
   void AddFences(google::protobuf::RepeatedPtrField<v1::Member>& fences) const;
 
+  void Apply(size_t aggregator, CheckedResult result, absl::Time now);
   void Archive(const ChunkHistory::Applied& applied, const CheckedResult& result);
   void TakeResult(const ChunkHistory::Applied& applied, CheckedResult result);
   void Deliver(ChunkResult result);
@@ -185,8 +234,8 @@ class Session {
   const ClientOptions options_;
   const v1::Layout layout_;
   const v1::JobSettings settings_;
-  const RunIdentity identity_;
-  const absl::Time start_deadline_;
+  RunIdentity identity_;
+  absl::Time start_deadline_;
 
   SessionActions actions_;
   std::vector<Aggregator> aggregators_;
@@ -201,6 +250,12 @@ class Session {
   // Results of rounds that this worker has not opened yet: others may close a round without it.
   std::vector<ChunkResult> early_results_;
   absl::Time leave_deadline_ = absl::InfiniteFuture();
+  // Until the state is there.
+  absl::optional<Newcomer> newcomer_;
+  absl::optional<SharedState> joined_state_;
+  // From when on it wants to take part; unset: it has not asked.
+  absl::optional<uint64_t> activate_round_;
+  StateDonor donor_;
   // The highest dead incarnation by worker, as headers have told; told on to all aggregators.
   std::map<std::string, uint64_t> fences_;
   Counters counters_;

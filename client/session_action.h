@@ -19,6 +19,11 @@ struct OpenStream {
   size_t aggregator = 0;
 };
 
+// Cut the aggregator's stream: its loss is an event as any other.
+struct CutStream {
+  size_t aggregator = 0;
+};
+
 // Send a message on the aggregator's open stream; nothing happens if it has been lost meanwhile.
 struct SendMessage {
   size_t aggregator = 0;
@@ -32,7 +37,7 @@ struct DeliverResult {
   ChunkResult result;
 };
 
-// All chunks have their first entry: rounds may begin.
+// All chunks have their first entry, or a newcomer has the state: rounds may begin.
 struct RunStarted {};
 
 // After Leave: every aggregator has ended its stream.
@@ -43,8 +48,8 @@ struct SessionFailed {
   absl::Status status;
 };
 
-using SessionAction =
-    absl::variant<OpenStream, SendMessage, DeliverResult, RunStarted, RunLeft, SessionFailed>;
+using SessionAction = absl::variant<OpenStream, CutStream, SendMessage, DeliverResult, RunStarted,
+                                    RunLeft, SessionFailed>;
 
 // To be carried out in this order.
 using SessionActions = std::vector<SessionAction>;

@@ -14,10 +14,14 @@ v1::ClientMessage Session::HelloTo(size_t aggregator) const {
   hello.set_run(options_.run);
   hello.set_seed(options_.seed);
   *hello.mutable_member() = EncodeMember(identity_.member);
-  hello.set_intent(HoldsHistory(aggregator) || started_ ? v1::INTENT_MEMBER : v1::INTENT_START);
+  if (newcomer_.has_value() || joined_state_.has_value()) {
+    hello.set_intent(IsMemberAt(aggregator) ? v1::INTENT_MEMBER : v1::INTENT_OBSERVER);
+  } else {
+    hello.set_intent(HoldsHistory(aggregator) || started_ ? v1::INTENT_MEMBER : v1::INTENT_START);
+  }
   *hello.mutable_layout() = layout_;
   *hello.mutable_settings() = settings_;
-  hello.set_initial_state_digest(options_.initial_state_digest);
+  hello.set_initial_state_digest(identity_.genesis.initial_state_digest());
   for (const AggregatorAddress& address : options_.aggregators) {
     hello.add_aggregators(address.name);
   }
@@ -29,6 +33,7 @@ v1::ClientMessage Session::HelloTo(size_t aggregator) const {
     if (!chunk.history.begun()) continue;
     // Chunks mostly share their rosters; large ones per chunk would not fit into the message.
     std::vector<Roster> rosters = chunk.archive.Rosters();
+    if (rosters.empty()) rosters.push_back(chunk.history.roster());
     if (rosters != last_rosters) {
       for (const Roster& roster : rosters) {
         v1::Hello::EpochRoster& sent = *hello.add_rosters();

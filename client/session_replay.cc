@@ -15,13 +15,14 @@ bool RangeContains(const v1::RoundRange& range, uint64_t round) {
 }  // namespace
 
 void Session::OnNeed(size_t aggregator, const v1::Need& need, absl::Time now) {
-  if (!failure_.ok()) return;
+  if (!failure_.ok() || IsCut(aggregator)) return;
   AggregatorLink& link = aggregators_[aggregator].link;
   if (!link.up()) {
     return OnBadMessage(aggregator, absl::DataLossError("`need` must come after `welcome`"));
   }
   if (need.kind() == v1::Need::KIND_OPEN_CONTRIBUTION) {
     link.Recovered();
+    if (activate_round_.has_value()) SendActivate(aggregator, now);
     return leaving() ? SendLeave(aggregator, now) : SendWindow(aggregator, now);
   }
   const absl::Status status = Replay(aggregator, need, now);
@@ -113,7 +114,7 @@ void Session::ReturnSnapshot(size_t aggregator, uint32_t chunk,
 
 void Session::OnSnapshot(size_t aggregator, const v1::ResidualSnapshot& snapshot,
                          SharedBuffer payload, absl::Time now) {
-  if (!failure_.ok()) return;
+  if (!failure_.ok() || IsCut(aggregator)) return;
   const uint32_t index = snapshot.chunk();
   if (index % aggregators_.size() != aggregator || !aggregators_[aggregator].link.up()) {
     return OnBadMessage(aggregator,

@@ -8,7 +8,7 @@
 namespace tally {
 
 void Session::OnResult(size_t aggregator, CheckedResult result, absl::Time now) {
-  if (!failure_.ok() || leaving()) return;
+  if (!failure_.ok() || leaving() || IsCut(aggregator)) return;
   const uint32_t index = result.header.chunk();
   if (!aggregators_[aggregator].link.up()) {
     return OnBadMessage(aggregator, absl::DataLossError("`result` must come after `welcome`"));
@@ -18,12 +18,27 @@ void Session::OnResult(size_t aggregator, CheckedResult result, absl::Time now) 
                                         "`result.chunk` = ", index, ", must be a chunk that `",
                                         aggregators_[aggregator].link.name(), "` holds")));
   }
+  if (newcomer_.has_value()) {
+    newcomer_->Store(std::move(result));
+    return AskForState(now);
+  }
+  Apply(aggregator, std::move(result), now);
+}
+
+void Session::Apply(size_t aggregator, CheckedResult result, absl::Time now) {
+  const uint32_t index = result.header.chunk();
   const absl::StatusOr<ChunkHistory::Applied> applied = chunks_[index].history.Apply(result);
   if (!applied.ok()) return OnBadMessage(aggregator, applied.status());
   if (applied->duplicate) return;
+  const MemberId& self = identity_.member;
+  bool was_evicted = false;
   for (const v1::Member& dead : result.header.evicted()) {
     uint64_t& fence = fences_[dead.worker()];
     fence = std::max(fence, dead.incarnation());
+    was_evicted |= dead.worker() == self.worker && dead.incarnation() == self.incarnation;
+  }
+  for (const v1::Member& returned : result.header.returned()) {
+    if (returned.worker() == self.worker) activate_round_.reset();
   }
   Archive(*applied, result);
   if (result.header.has_genesis()) {
@@ -36,7 +51,7 @@ void Session::OnResult(size_t aggregator, CheckedResult result, absl::Time now) 
     TakeResult(*applied, std::move(result));
   }
   Answered(aggregator, now);
-  if (!applied->member) {
+  if (was_evicted) {
     OnBadMessage(aggregator, absl::FailedPreconditionError(absl::StrCat(
                                  "chunk ", index, ": worker `", identity_.member.worker,
                                  "` was evicted: the run goes on without it")));
@@ -69,6 +84,10 @@ void Session::TakeResult(const ChunkHistory::Applied& applied, CheckedResult res
   if (chunk.open.has_value()) {
     if (!applied.counted && !chunk.open->message.abstain()) ++counters_.missed_contributions;
     chunk.open.reset();
+  }
+  if (chunk.watching) {
+    chunk.watching = false;
+    --aggregators_[result.header.chunk() % aggregators_.size()].num_watching;
   }
   ChunkResult delivered;
   delivered.chunk = result.header.chunk();

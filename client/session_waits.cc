@@ -26,11 +26,13 @@ void Session::Tick(absl::Time now) {
     if (now >= aggregators_[a].link.retry_at()) Open(a, now);
     if (now >= aggregators_[a].link.heartbeat_at()) Send(a, HeartbeatAt(now), nullptr, now);
   }
+  if (newcomer_.has_value()) AskForState(now);
 }
 
 absl::Time Session::NextTick() const {
   if (!failure_.ok()) return absl::InfiniteFuture();
   absl::Time next = started_ ? leave_deadline_ : start_deadline_;
+  if (newcomer_.has_value()) next = std::min(next, newcomer_->next_ask_at());
   for (const Aggregator& aggregator : aggregators_) {
     next = std::min({next, aggregator.link.retry_at(), aggregator.link.heartbeat_at(),
                      aggregator.waiting_since + options_.aggregator_timeout});
@@ -63,6 +65,7 @@ std::string Session::StartReason(absl::Time now) const {
     if (aggregator.link.up()) continue;
     return absl::StrCat(aggregator.link.Place(), ": ", aggregator.link.Reason(now));
   }
+  if (newcomer_.has_value()) return newcomer_->Reason();
   for (size_t chunk = 0; chunk < chunks_.size(); ++chunk) {
     if (chunks_[chunk].history.begun()) continue;
     const AggregatorLink& link = aggregators_[chunk % aggregators_.size()].link;
@@ -83,7 +86,10 @@ absl::Status Session::AggregatorTimeoutError(size_t aggregator, absl::Time now) 
 
 uint32_t Session::FirstAwaited(size_t aggregator) const {
   size_t position = aggregators_[aggregator].first_missing;
-  while (!ChunkAt(aggregator, position).open.has_value()) ++position;
+  while (!ChunkAt(aggregator, position).open.has_value() &&
+         !ChunkAt(aggregator, position).watching) {
+    ++position;
+  }
   return ChunkIndex(aggregator, position);
 }
 

@@ -35,6 +35,9 @@ class Transport {
   // aggregator must not have one.
   virtual void Open(size_t aggregator) = 0;
 
+  // Cuts the aggregator's stream without a word, if it has one: OnClosed follows.
+  virtual void Cut(size_t aggregator) = 0;
+
   // Queues a frame on the aggregator's stream. A stream that is lost or gone drops it: OnClosed
   // tells.
   virtual void Send(size_t aggregator, OutboundFrame frame) = 0;

@@ -4,10 +4,17 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
+#include "base/buffer.h"
 #include "base/status_macros.h"
+#include "client/optimizers/state_scope.h"
+#include "client/optimizers/training_state.h"
 #include "examples/counter_random.h"
 #include "examples/parameters_digest.h"
 
@@ -35,10 +42,12 @@ class TrainingLoop {
   }
 
   absl::StatusOr<TrainingReport> Run() {
-    TALLY_RETURN_IF_ERROR(Validate(0));
+    TALLY_ASSIGN_OR_RETURN(const uint64_t first_round, Begin());
     bool point_is_due = false;
-    for (uint64_t round = 1; round <= options_.rounds || !HasCommonParameters(); ++round) {
-      TALLY_RETURN_IF_ERROR(Step(round));
+    for (uint64_t round = first_round; round <= options_.rounds || !HasCommonParameters();
+         ++round) {
+      TALLY_RETURN_IF_ERROR(parts_.client->takes_part() ? Step(round) : Follow(round));
+      TALLY_RETURN_IF_ERROR(GiveStateIfWanted());
       report_.rounds = round;
       point_is_due |= round >= options_.rounds ||
                       (options_.validate_every != 0 && round % options_.validate_every == 0);
@@ -68,6 +77,39 @@ class TrainingLoop {
   }
 
  private:
+  // Number of the first round.
+  absl::StatusOr<uint64_t> Begin() {
+    const Buffer* const state = parts_.client->joined_state();
+    if (state == nullptr) {
+      TALLY_RETURN_IF_ERROR(Validate(0));
+      return uint64_t{1};
+    }
+    const absl::string_view bytes(reinterpret_cast<const char*>(state->data()), state->size());
+    TALLY_RETURN_IF_ERROR(LoadTrainingState(bytes, parts_.client->layout(),
+                                            parts_.model->parameters(), parts_.optimizer));
+    statistics_ = parts_.optimizer->statistics();
+    report_.joined_after = statistics_.steps;
+    TALLY_RETURN_IF_ERROR(Validate(statistics_.steps));
+    return statistics_.steps + 1;
+  }
+
+  // A round in which nobody waits for this worker.
+  absl::Status Follow(uint64_t round) {
+    TALLY_RETURN_IF_ERROR(parts_.optimizer->SetLearningRate(LearningRate(round)));
+    TALLY_RETURN_IF_ERROR(parts_.optimizer->Follow(parts_.model->parameters()));
+    statistics_ = parts_.optimizer->statistics();
+    return absl::OkStatus();
+  }
+
+  absl::Status GiveStateIfWanted() {
+    if (!HasCommonParameters() || !parts_.client->state_wanted()) return absl::OkStatus();
+    const std::string state = SaveTrainingState(*parts_.optimizer, parts_.client->layout(),
+                                                parts_.model->parameters(), StateScope::kShared);
+    Buffer bytes(state.size());
+    std::memcpy(bytes.data(), state.data(), state.size());
+    return parts_.client->GiveState(std::move(bytes));
+  }
+
   static uint64_t BytesUp(const ClientStatistics& traffic) {
     return traffic.contribution_bytes + traffic.other_bytes_sent;
   }
@@ -88,8 +130,11 @@ class TrainingLoop {
     TALLY_RETURN_IF_ERROR(parts_.optimizer->SetLearningRate(LearningRate(round)));
     const bool compressing = statistics_.compressing;
     const ClientStatistics before = parts_.client->statistics();
+    const absl::Time begin = parts_.clock->Now();
     TALLY_RETURN_IF_ERROR(
         parts_.optimizer->Step(parts_.model->parameters(), parts_.model->gradients()));
+    report_.longest_round_seconds =
+        std::max(report_.longest_round_seconds, absl::ToDoubleSeconds(parts_.clock->Now() - begin));
     statistics_ = parts_.optimizer->statistics();
     if (parts_.quality != nullptr) {
       TALLY_RETURN_IF_ERROR(parts_.quality->Take(round, parts_.optimizer->quality()));

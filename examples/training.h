@@ -26,12 +26,15 @@ struct TrainingParts {
   QualityLog* quality = nullptr;     // null: nobody asks what rounds lost
 };
 
-// Trains for options.rounds: draws the worker's batch, computes gradients, takes the optimizer's
-// step. If the workers' parameters differ then (OptimizerStatistics::common_parameters), it goes on
-// to the next step after which they do not. Worker 0 validates before, after and every
-// `validate_every` rounds between, or as soon after as parameters are common; the others leave that
-// curve empty, since their models are the same. Takes leave at the end.
-// Returns OUT_OF_RANGE if the loss stops being finite; else the error of the optimizer or client.
+// Trains for options.rounds, or for what is left of them if the run has begun without this worker:
+// then it starts from the others' state and follows their rounds until it is taken in. Gives its
+// own state to those who come later. A round: draws the worker's batch, computes gradients, takes
+// the optimizer's step. If the workers' parameters differ then
+// (OptimizerStatistics::common_parameters), it goes on to the next step after which they do not.
+// Worker 0 validates before, after and every `validate_every` rounds between, or as soon after as
+// parameters are common; the others leave that curve empty, since their models are the same. Takes
+// leave at the end. Returns OUT_OF_RANGE if the loss stops being finite; else the error of the
+// optimizer or client.
 absl::StatusOr<TrainingReport> Train(const TrainerOptions& options, const TrainingParts& parts);
 
 }  // namespace tally

@@ -156,6 +156,8 @@ std::string FormatReport(const TrainingReport& report) {
   add("bits_per_parameter_up", number(BitsPerParameterUp(report)));
   add("bits_per_parameter_down", number(BitsPerParameterDown(report)));
   add("missed_contributions", count(report.missed_contributions));
+  add("joined_after", count(report.joined_after));
+  add("longest_round_seconds", number(report.longest_round_seconds));
   add("measured_rounds", count(report.measured_rounds));
   add("mean_cosine", number(report.mean_cosine));
   add("mean_relative_error", number(report.mean_relative_error));
@@ -189,6 +191,8 @@ absl::StatusOr<TrainingReport> ParseReport(absl::string_view json) {
   TALLY_RETURN_IF_ERROR(Read(object, "compressed_bytes_up", &report.compressed_bytes_up));
   TALLY_RETURN_IF_ERROR(Read(object, "compressed_bytes_down", &report.compressed_bytes_down));
   TALLY_RETURN_IF_ERROR(Read(object, "missed_contributions", &report.missed_contributions));
+  TALLY_RETURN_IF_ERROR(Read(object, "joined_after", &report.joined_after));
+  TALLY_RETURN_IF_ERROR(Read(object, "longest_round_seconds", &report.longest_round_seconds));
   TALLY_RETURN_IF_ERROR(Read(object, "measured_rounds", &report.measured_rounds));
   TALLY_RETURN_IF_ERROR(Read(object, "mean_cosine", &report.mean_cosine));
   TALLY_RETURN_IF_ERROR(Read(object, "mean_relative_error", &report.mean_relative_error));

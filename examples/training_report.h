@@ -41,6 +41,11 @@ struct TrainingReport {
   uint64_t compressed_bytes_up = 0;
   uint64_t compressed_bytes_down = 0;
   uint64_t missed_contributions = 0;
+  // Of a worker that came when the run had begun: the round after which the others' state stood.
+  uint64_t joined_after = 0;
+  // From a step's gradients to its end, the exchange included: what a fault, or somebody who comes,
+  // costs this worker at most.
+  double longest_round_seconds = 0;
   // Of the rounds whose quality was measured (client/optimizers/round_quality.h): how many, and the
   // means; 0 if there were none.
   uint64_t measured_rounds = 0;

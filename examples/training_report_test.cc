@@ -33,6 +33,8 @@ TrainingReport Example() {
           .compressed_bytes_up = 1100,
           .compressed_bytes_down = 1200,
           .missed_contributions = 1,
+          .joined_after = 6,
+          .longest_round_seconds = 0.125,
           .measured_rounds = 7,
           .mean_cosine = 0.8125,
           .mean_relative_error = 0.5625,
@@ -75,6 +77,8 @@ TEST(TrainingReportTest, ReadsBackWhatItWrote) {
   EXPECT_EQ(read->compressed_bytes_up, written.compressed_bytes_up);
   EXPECT_EQ(read->compressed_bytes_down, written.compressed_bytes_down);
   EXPECT_EQ(read->missed_contributions, written.missed_contributions);
+  EXPECT_EQ(read->joined_after, written.joined_after);
+  EXPECT_EQ(read->longest_round_seconds, written.longest_round_seconds);
   EXPECT_EQ(read->measured_rounds, written.measured_rounds);
   EXPECT_EQ(read->mean_cosine, written.mean_cosine);
   EXPECT_EQ(read->mean_relative_error, written.mean_relative_error);

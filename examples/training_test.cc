@@ -41,6 +41,9 @@ class CountingClient final : public Client {
     left = true;
     return absl::OkStatus();
   }
+  const Buffer* joined_state() const override { return nullptr; }
+  bool state_wanted() const override { return false; }
+  absl::Status GiveState(Buffer) override { return absl::OkStatus(); }
   ClientStatistics statistics() const override { return traffic; }
   std::string waiting_for() const override { return ""; }
 
@@ -81,7 +84,8 @@ class StepDown final : public Optimizer {
             .compressing = steps_ >= 2,
             .common_parameters = steps_ % common_interval == 0};
   }
-  std::string SaveState() const override { return ""; }
+  absl::Status Follow(absl::Span<float>) override { return absl::OkStatus(); }
+  std::string Save(StateScope) const override { return ""; }
   absl::Status LoadState(absl::string_view) override { return absl::OkStatus(); }
 
   float rate = 0.1f;

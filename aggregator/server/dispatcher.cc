@@ -82,6 +82,21 @@ void Dispatcher::Leave(StreamId stream, const v1::Leave& leave) {
   CarryOut(engine_.HandleLeave(stream, leave, clock_->Now()));
 }
 
+void Dispatcher::Activate(StreamId stream, const v1::Activate& activate) {
+  const MutexLock lock(&mutex_);
+  CarryOut(engine_.HandleActivate(stream, activate, clock_->Now()));
+}
+
+void Dispatcher::StateRequest(StreamId stream, const v1::StateRequest& request) {
+  const MutexLock lock(&mutex_);
+  CarryOut(engine_.HandleStateRequest(stream, request, clock_->Now()));
+}
+
+void Dispatcher::StatePart(StreamId stream, v1::StatePart part, std::string piece) {
+  const MutexLock lock(&mutex_);
+  CarryOut(engine_.HandleStatePart(stream, std::move(part), std::move(piece), clock_->Now()));
+}
+
 void Dispatcher::Offence(StreamId stream, const absl::Status& status) {
   const MutexLock lock(&mutex_);
   CarryOut(engine_.HandleOffence(stream, status));
@@ -128,12 +143,8 @@ void Dispatcher::CarryOut(Actions actions) {
       *message.mutable_welcome() = std::move(accept.welcome);
       sink->Send({EncodeMessage(message)});
     }
-    void operator()(SendNotice& notice) const {
-      StreamSink* const sink = Find(notice.stream);
-      if (sink == nullptr) return;
-      v1::ServerMessage message;
-      *message.mutable_notice() = std::move(notice.notice);
-      sink->Send({EncodeMessage(message)});
+    void operator()(const SendControl& send) const {
+      if (StreamSink* const sink = Find(send.stream)) sink->Send({EncodeMessage(send.message)});
     }
     void operator()(const SendResult& send) const {
       const std::vector<grpc::ByteBuffer> frames = EncodeResult(*send.result);
@@ -143,13 +154,6 @@ void Dispatcher::CarryOut(Actions actions) {
     }
     void operator()(const SendSnapshot& send) const {
       if (StreamSink* const sink = Find(send.stream)) sink->Send(EncodeSnapshot(*send.snapshot));
-    }
-    void operator()(SendNeed& send) const {
-      StreamSink* const sink = Find(send.stream);
-      if (sink == nullptr) return;
-      v1::ServerMessage message;
-      *message.mutable_need() = std::move(send.need);
-      sink->Send({EncodeMessage(message)});
     }
     void operator()(const Announce& announce) const { LogInfo(announce.text); }
     void operator()(const CloseStream& close) const ABSL_NO_THREAD_SAFETY_ANALYSIS {

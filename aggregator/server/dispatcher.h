@@ -62,6 +62,9 @@ class Dispatcher {
   void SnapshotAck(StreamId stream, const v1::ResidualSnapshotAck& ack);
   void Heartbeat(StreamId stream, const v1::Heartbeat& heartbeat);
   void Leave(StreamId stream, const v1::Leave& leave);
+  void Activate(StreamId stream, const v1::Activate& activate);
+  void StateRequest(StreamId stream, const v1::StateRequest& request);
+  void StatePart(StreamId stream, v1::StatePart part, std::string piece);
   // The stream broke a rule.
   void Offence(StreamId stream, const absl::Status& status);
   // No more messages come from the stream: it is closed.

@@ -75,6 +75,16 @@ absl::Status ExchangeStream::HandleMessage() {
     case v1::ClientMessage::kLeave:
       dispatcher_->Leave(id_, message.leave());
       return absl::OkStatus();
+    case v1::ClientMessage::kActivate:
+      dispatcher_->Activate(id_, message.activate());
+      return absl::OkStatus();
+    case v1::ClientMessage::kStateRequest:
+      dispatcher_->StateRequest(id_, message.state_request());
+      return absl::OkStatus();
+    case v1::ClientMessage::kStatePart:
+      dispatcher_->StatePart(id_, std::move(*message.mutable_state_part()),
+                             std::move(*message.mutable_payload()));
+      return absl::OkStatus();
     case v1::ClientMessage::kHello:
       return absl::InvalidArgumentError("`kind` = `hello`, must come once, first");
     case v1::ClientMessage::KIND_NOT_SET:

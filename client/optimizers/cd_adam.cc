@@ -9,8 +9,10 @@
 #include "base/float_environment.h"
 #include "base/status_macros.h"
 #include "client/optimizers/adam_state.h"
+#include "client/optimizers/input_guard.h"
 #include "client/optimizers/method_parts.h"
 #include "client/optimizers/sparse_feedback.h"
+#include "client/optimizers/state_scope.h"
 #include "client/optimizers/step_arguments.h"
 #include "client/optimizers/tracked_signs.h"
 #include "client/optimizers/vote_result.h"
@@ -83,9 +85,15 @@ class CdAdam final : public Optimizer {
     return parts_.quality().Report([this] { return statistics().residual_norm; });
   }
 
-  std::string SaveState() const override {
+  absl::Status Follow(absl::Span<float> parameters) override {
+    const InputGuard::Following following(&parts_.guard());
+    // Nothing that is not accepted is read.
+    return Step(parameters, parameters);
+  }
+
+  std::string Save(StateScope scope) const override {
     if (parts_.driver().failed()) return "";
-    SavedStateWriter writer = parts_.BeginSave(name());
+    SavedStateWriter writer = parts_.BeginSave(name(), scope);
     state_.Save(writer);
     input_.Save(writer);
     writer.AddValues<float>("shared", shared_);

@@ -10,6 +10,7 @@
 #include "client/optimizers/input_guard.h"
 #include "client/optimizers/round_driver.h"
 #include "client/optimizers/saved_state.h"
+#include "client/optimizers/state_scope.h"
 #include "client/optimizers/step_arguments.h"
 #include "codecs/exchange.h"
 #include "kernels/backend.h"
@@ -66,9 +67,15 @@ class DenseAdam final : public Optimizer {
     return {.steps = steps_, .abstained_chunks = guard_.abstained_chunks()};
   }
 
-  std::string SaveState() const override {
+  absl::Status Follow(absl::Span<float> parameters) override {
+    const InputGuard::Following following(&guard_);
+    // Nothing that is not accepted is read.
+    return Step(parameters, parameters);
+  }
+
+  std::string Save(StateScope scope) const override {
     if (driver_.failed()) return "";
-    SavedStateWriter writer(name(), layout_, steps_);
+    SavedStateWriter writer(name(), layout_, steps_, scope);
     state_.Save(writer);
     carry_.Save(writer);
     return std::move(writer).Finish();

@@ -77,6 +77,7 @@ absl::Status DenseCarry::Settle(uint32_t chunk, Fate fate, absl::Span<const floa
 }
 
 void DenseCarry::Save(SavedStateWriter& writer) const {
+  if (writer.is_shared()) return;
   std::string carrying;
   std::vector<float> carry;
   for (const Chunk& chunk : chunks_) {
@@ -88,6 +89,10 @@ void DenseCarry::Save(SavedStateWriter& writer) const {
 }
 
 absl::Status DenseCarry::Load(const SavedState& saved) {
+  if (saved.is_shared()) {
+    for (Chunk& chunk : chunks_) chunk = Chunk();
+    return absl::OkStatus();
+  }
   std::string carrying(chunks_.size(), 0);
   TALLY_RETURN_IF_ERROR(
       saved.Values("carrying_chunks", absl::MakeSpan(&carrying[0], carrying.size())));

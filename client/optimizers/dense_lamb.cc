@@ -6,8 +6,10 @@
 
 #include "base/float_environment.h"
 #include "base/status_macros.h"
+#include "client/optimizers/input_guard.h"
 #include "client/optimizers/lamb_state.h"
 #include "client/optimizers/method_parts.h"
+#include "client/optimizers/state_scope.h"
 #include "client/optimizers/step_arguments.h"
 
 namespace tally {
@@ -61,9 +63,15 @@ class DenseLamb final : public Optimizer {
     return statistics;
   }
 
-  std::string SaveState() const override {
+  absl::Status Follow(absl::Span<float> parameters) override {
+    const InputGuard::Following following(&parts_.guard());
+    // Nothing that is not accepted is read.
+    return Step(parameters, parameters);
+  }
+
+  std::string Save(StateScope scope) const override {
     if (parts_.driver().failed()) return "";
-    SavedStateWriter writer = parts_.BeginSave(name());
+    SavedStateWriter writer = parts_.BeginSave(name(), scope);
     state_.Save(writer);
     return std::move(writer).Finish();
   }

@@ -6,6 +6,8 @@
 
 #include "base/float_environment.h"
 #include "base/status_macros.h"
+#include "client/optimizers/input_guard.h"
+#include "client/optimizers/state_scope.h"
 #include "client/optimizers/step_arguments.h"
 
 namespace tally {
@@ -56,9 +58,15 @@ class DenseSgd final : public Optimizer {
     return statistics;
   }
 
-  std::string SaveState() const override {
+  absl::Status Follow(absl::Span<float> parameters) override {
+    const InputGuard::Following following(&parts_.guard());
+    // Nothing that is not accepted is read.
+    return Step(parameters, parameters);
+  }
+
+  std::string Save(StateScope scope) const override {
     if (parts_.driver().failed()) return "";
-    SavedStateWriter writer = parts_.BeginSave(name());
+    SavedStateWriter writer = parts_.BeginSave(name(), scope);
     writer.AddValues<float>("momentum", momentum_);
     return std::move(writer).Finish();
   }

@@ -144,6 +144,7 @@ double ErrorFeedback::Norm() const {
 }
 
 void ErrorFeedback::Save(SavedStateWriter& writer) const {
+  if (writer.is_shared()) return;
   std::string counted;
   std::string contributions;
   for (const Chunk& chunk : chunks_) {
@@ -159,6 +160,11 @@ void ErrorFeedback::Save(SavedStateWriter& writer) const {
 }
 
 absl::Status ErrorFeedback::Load(const SavedState& saved) {
+  if (saved.is_shared()) {
+    std::fill(sum_.begin(), sum_.end(), 0.0f);
+    for (Chunk& chunk : chunks_) chunk.last = Last::kNone;
+    return absl::OkStatus();
+  }
   TALLY_RETURN_IF_ERROR(saved.Values("residual_sum", absl::MakeSpan(sum_)));
   std::string counted(chunks_.size(), 0);
   TALLY_RETURN_IF_ERROR(

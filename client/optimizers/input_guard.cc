@@ -22,6 +22,7 @@ absl::StatusOr<float> Converted(const Backend& backend, float value, DType dtype
 }  // namespace
 
 absl::Status InputGuard::Refuse(uint32_t chunk, absl::Span<const float> values, DType dtype) {
+  if (follows_) return absl::OkStatus();
   if (policy_ == NonFinitePolicy::kAbstain) {
     ++abstained_chunks_;
     return absl::OkStatus();

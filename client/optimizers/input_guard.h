@@ -21,9 +21,21 @@ class InputGuard {
   InputGuard(NonFinitePolicy policy, const Layout* layout, const Backend* backend)
       : policy_(policy), layout_(*layout), backend_(*backend) {}
 
+  // As long as it lives nothing is accepted, and that is nobody's fault: the worker only follows.
+  class Following {
+   public:
+    explicit Following(InputGuard* guard) : guard_(*guard) { guard_.follows_ = true; }
+    ~Following() { guard_.follows_ = false; }
+    Following(const Following&) = delete;
+    Following& operator=(const Following&) = delete;
+
+   private:
+    InputGuard& guard_;
+  };
+
   // True if every value may be sent: finite and at most kMaxMagnitude.
   bool Accepts(absl::Span<const float> values) const {
-    return backend_.AllWithin(values, kMaxMagnitude);
+    return !follows_ && backend_.AllWithin(values, kMaxMagnitude);
   }
 
   // Takes a chunk whose values, converted to `dtype`, were not accepted. `values`
@@ -37,6 +49,7 @@ class InputGuard {
   const NonFinitePolicy policy_;
   const Layout& layout_;
   const Backend& backend_;
+  bool follows_ = false;
   uint64_t abstained_chunks_ = 0;
 };
 

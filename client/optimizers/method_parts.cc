@@ -42,8 +42,8 @@ OptimizerStatistics MethodParts::Statistics() const {
   return {.steps = steps_, .abstained_chunks = guard_.abstained_chunks(), .compressing = true};
 }
 
-SavedStateWriter MethodParts::BeginSave(absl::string_view method) const {
-  SavedStateWriter writer(method, layout_, steps_);
+SavedStateWriter MethodParts::BeginSave(absl::string_view method, StateScope scope) const {
+  SavedStateWriter writer(method, layout_, steps_, scope);
   carry_.Save(writer);
   return writer;
 }

@@ -73,7 +73,7 @@ class MethodParts {
   OptimizerStatistics Statistics() const;
 
   // The writer of a state of `method`, with what the parts hold.
-  SavedStateWriter BeginSave(absl::string_view method) const;
+  SavedStateWriter BeginSave(absl::string_view method, StateScope scope) const;
   // Takes it back; `saved` belongs to the method and layout (SavedState::CheckBelongsTo).
   absl::Status Load(const SavedState& saved);
 

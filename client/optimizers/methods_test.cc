@@ -10,9 +10,12 @@
 #include <string>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "absl/types/optional.h"
 #include "client/optimizers/create_optimizer.h"
 #include "client/optimizers/round_quality.h"
+#include "client/optimizers/state_scope.h"
+#include "client/optimizers/training_state.h"
 #include "codecs/layout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -226,6 +229,53 @@ TEST_P(MethodsTest, AbstainsWithAGradientThatIsNoNumberAndGoesOn) {
   }});
   ExpectReplicasAgree(run);
   for (const float x : run.parameters[0]) ASSERT_TRUE(std::isfinite(x));
+}
+
+// Worker 2 is a newcomer after 8 rounds: it starts from worker 0's state, follows, then takes part.
+TEST_P(MethodsTest, ANewcomerStartsFromTheOthersStateAndStaysInStep) {
+  constexpr uint64_t kJoinAfter = 8;
+  constexpr uint64_t kFollowed = 3;
+  constexpr uint64_t kLast = 16;
+  const Layout layout = LayoutFor(GetParam());
+  LoopbackGroup group(layout, {.num_workers = kWorkers, .seed = 9}, SupportedBackends().back());
+  std::vector<std::vector<float>> parameters(kWorkers, std::vector<float>(2230, 0.25f));
+  std::string shared;
+  absl::Notification is_given;
+  const absl::Status status = group.RunWorkers([&](size_t worker) -> absl::Status {
+    absl::StatusOr<std::unique_ptr<Optimizer>> optimizer =
+        CreateOptimizer(GetParam().name, group.worker(worker), GetParam().options);
+    if (!optimizer.ok()) return optimizer.status();
+    std::vector<float>& x = parameters[worker];
+    std::vector<float> gradient(x.size());
+    for (uint64_t round = 0; round < kLast; ++round) {
+      if (round == kJoinAfter && worker == 0) {
+        shared = SaveTrainingState(**optimizer, layout, x, StateScope::kShared);
+        EXPECT_LE(shared.size(),
+                  SaveTrainingState(**optimizer, layout, x, StateScope::kWhole).size());
+        is_given.Notify();
+      }
+      if (round == kJoinAfter && worker == 2) {
+        is_given.WaitForNotification();
+        optimizer = CreateOptimizer(GetParam().name, group.worker(worker), GetParam().options);
+        std::fill(x.begin(), x.end(), -1.0f);
+        const absl::Status loaded =
+            LoadTrainingState(shared, layout, absl::MakeSpan(x), optimizer->get());
+        if (!loaded.ok()) return loaded;
+        EXPECT_EQ((*optimizer)->statistics().steps, kJoinAfter);
+        EXPECT_EQ((*optimizer)->statistics().residual_norm, 0.0);
+      }
+      const bool follows = worker == 2 && round >= kJoinAfter && round < kJoinAfter + kFollowed;
+      WriteGradient(worker, round, x, gradient);
+      const absl::Status stepped = follows ? (*optimizer)->Follow(absl::MakeSpan(x))
+                                           : (*optimizer)->Step(absl::MakeSpan(x), gradient);
+      if (!stepped.ok()) return stepped;
+      EXPECT_EQ((*optimizer)->statistics().abstained_chunks, 0u);
+    }
+    return absl::OkStatus();
+  });
+  EXPECT_THAT(status, IsOk());
+  EXPECT_TRUE(parameters[1] == parameters[0]);
+  EXPECT_TRUE(parameters[2] == parameters[0]);
 }
 
 // Where every element of some chunk is masked there is nothing to choose, vote on or scale.

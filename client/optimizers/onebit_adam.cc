@@ -12,6 +12,7 @@
 #include "client/optimizers/round_driver.h"
 #include "client/optimizers/saved_state.h"
 #include "client/optimizers/sign_rounds.h"
+#include "client/optimizers/state_scope.h"
 #include "client/optimizers/step_arguments.h"
 #include "client/optimizers/variance_freeze.h"
 #include "codecs/exchange.h"
@@ -49,7 +50,13 @@ class OneBitAdam final : public Optimizer {
     return quality_.Report([this] { return statistics().residual_norm; });
   }
 
-  std::string SaveState() const override;
+  absl::Status Follow(absl::Span<float> parameters) override {
+    const InputGuard::Following following(&guard_);
+    // Nothing that is not accepted is read.
+    return Step(parameters, parameters);
+  }
+
+  std::string Save(StateScope scope) const override;
   absl::Status LoadState(absl::string_view bytes) override;
 
  private:
@@ -172,9 +179,9 @@ OptimizerStatistics OneBitAdam::statistics() const {
   return statistics;
 }
 
-std::string OneBitAdam::SaveState() const {
+std::string OneBitAdam::Save(StateScope scope) const {
   if (driver_.failed()) return "";
-  SavedStateWriter writer(name(), layout_, steps_);
+  SavedStateWriter writer(name(), layout_, steps_, scope);
   state_.Save(writer);
   carry_.Save(writer);
   freeze_.Save(writer);

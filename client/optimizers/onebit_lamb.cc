@@ -10,10 +10,12 @@
 
 #include "base/float_environment.h"
 #include "base/status_macros.h"
+#include "client/optimizers/input_guard.h"
 #include "client/optimizers/lamb_state.h"
 #include "client/optimizers/method_parts.h"
 #include "client/optimizers/momentum_scales.h"
 #include "client/optimizers/sign_rounds.h"
+#include "client/optimizers/state_scope.h"
 #include "client/optimizers/step_arguments.h"
 #include "client/optimizers/tile.h"
 #include "client/optimizers/variance_freeze.h"
@@ -70,7 +72,13 @@ class OneBitLamb final : public Optimizer {
     return parts_.quality().Report([this] { return statistics().residual_norm; });
   }
 
-  std::string SaveState() const override;
+  absl::Status Follow(absl::Span<float> parameters) override {
+    const InputGuard::Following following(&parts_.guard());
+    // Nothing that is not accepted is read.
+    return Step(parameters, parameters);
+  }
+
+  std::string Save(StateScope scope) const override;
   absl::Status LoadState(absl::string_view bytes) override;
 
  private:
@@ -280,9 +288,9 @@ absl::Status OneBitLamb::Freeze() {
                                   });
 }
 
-std::string OneBitLamb::SaveState() const {
+std::string OneBitLamb::Save(StateScope scope) const {
   if (parts_.driver().failed()) return "";
-  SavedStateWriter writer = parts_.BeginSave(name());
+  SavedStateWriter writer = parts_.BeginSave(name(), scope);
   state_.Save(writer);
   freeze_.Save(writer);
   if (frozen_ != nullptr) {

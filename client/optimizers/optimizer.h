@@ -10,6 +10,7 @@
 #include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "client/optimizers/round_quality.h"
+#include "client/optimizers/state_scope.h"
 
 namespace tally {
 
@@ -75,13 +76,27 @@ class Optimizer {
   // the residual.
   virtual absl::optional<RoundQuality> quality() const { return absl::nullopt; }
 
+  // Plays a step without putting anything in: what the others exchange moves `parameters`
+  // [layout.num_elements()] and the replicated state, and nothing else changes. For a worker that
+  // has come into the run later and catches up (Exchanger::takes_part). It is cheaper than a Step:
+  // no gradients, nothing to encode.
+  // Errors as Step.
+  virtual absl::Status Follow(absl::Span<float> parameters) = 0;
+
   // The whole state, residual included, for a checkpoint next to the parameters. Not during a Step.
   // Between exchanges both are this worker's own: parameters that others are to load must be saved
   // while they are common. Empty once a Step has failed.
-  virtual std::string SaveState() const = 0;
+  std::string SaveState() const { return Save(StateScope::kWhole); }
 
-  // Takes a state that SaveState gave, for the same method, options and layout; the next Step
-  // continues bit-identically.
+  // What a newcomer starts from (Client::GiveState): the state without this worker's residual,
+  // which is smaller by as much. Local momenta are part of it: another worker's are a better start
+  // than zero. Only while parameters are common.
+  std::string SaveSharedState() const { return Save(StateScope::kShared); }
+
+  virtual std::string Save(StateScope scope) const = 0;
+
+  // Takes a state that SaveState gave, for the same method, options and layout: the next Step
+  // continues bit-identically. Of one that SaveSharedState gave the residual starts at zero.
   // Returns INVALID_ARGUMENT if it belongs to another method or layout, or to options under which
   // the state has other parts; DATA_LOSS if it is damaged. On error nothing has changed.
   virtual absl::Status LoadState(absl::string_view state) = 0;

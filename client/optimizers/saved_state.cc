@@ -61,13 +61,16 @@ class Cursor {
 
 }  // namespace
 
-SavedStateWriter::SavedStateWriter(absl::string_view method, const Layout& layout, uint64_t steps) {
+SavedStateWriter::SavedStateWriter(absl::string_view method, const Layout& layout, uint64_t steps,
+                                   StateScope scope)
+    : scope_(scope) {
   head_.append(kMagic.data(), kMagic.size());
   AppendInteger(kFormatVersion, head_);
   AppendInteger(static_cast<uint32_t>(method.size()), head_);
   head_.append(method.data(), method.size());
   AppendInteger(LayoutDigest(layout), head_);
   AppendInteger(steps, head_);
+  if (is_shared()) AddBytes(kSharedSection, "");
 }
 
 void SavedStateWriter::AddBytes(absl::string_view name, absl::string_view content) {

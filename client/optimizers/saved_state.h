@@ -23,14 +23,22 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "client/optimizers/state_scope.h"
 #include "codecs/layout.h"
 
 namespace tally {
 
+// An empty section that marks states for other workers.
+inline constexpr absl::string_view kSharedSection = "shared_state";
+
 // Builds a state, section by section.
 class SavedStateWriter {
  public:
-  SavedStateWriter(absl::string_view method, const Layout& layout, uint64_t steps);
+  SavedStateWriter(absl::string_view method, const Layout& layout, uint64_t steps,
+                   StateScope scope = StateScope::kWhole);
+
+  // Sections of the worker's own, its residual, are not wanted.
+  bool is_shared() const { return scope_ == StateScope::kShared; }
 
   // `name` is new.
   void AddBytes(absl::string_view name, absl::string_view content);
@@ -45,6 +53,7 @@ class SavedStateWriter {
   std::string Finish() &&;
 
  private:
+  const StateScope scope_;
   std::string head_;
   uint32_t num_sections_ = 0;
   std::string sections_;
@@ -61,6 +70,8 @@ class SavedState {
   absl::Status CheckBelongsTo(absl::string_view method, const Layout& layout) const;
 
   uint64_t steps() const { return steps_; }
+  // It has no sections of a worker's own: these start as in a new worker.
+  bool is_shared() const { return Has(kSharedSection); }
 
   bool Has(absl::string_view name) const;
   // Returns INVALID_ARGUMENT if there is no such section (the state was saved under other options).

@@ -6,6 +6,8 @@
 
 #include "base/float_environment.h"
 #include "base/status_macros.h"
+#include "client/optimizers/input_guard.h"
+#include "client/optimizers/state_scope.h"
 #include "client/optimizers/step_arguments.h"
 #include "client/optimizers/vote_result.h"
 #include "codecs/vote_codec.h"
@@ -72,9 +74,15 @@ class SignSgd final : public Optimizer {
     return parts_.quality().Report([] { return 0.0; }, UpdateScale::kFree);
   }
 
-  std::string SaveState() const override {
+  absl::Status Follow(absl::Span<float> parameters) override {
+    const InputGuard::Following following(&parts_.guard());
+    // Nothing that is not accepted is read.
+    return Step(parameters, parameters);
+  }
+
+  std::string Save(StateScope scope) const override {
     if (parts_.driver().failed()) return "";
-    SavedStateWriter writer = parts_.BeginSave(name());
+    SavedStateWriter writer = parts_.BeginSave(name(), scope);
     writer.AddValues<float>("momentum", momentum_);
     return std::move(writer).Finish();
   }

@@ -189,12 +189,14 @@ void SketchFeedback::Measure(uint64_t index, float update, Weights weights, Grou
 double SketchFeedback::Norm() const { return std::sqrt(backend_.SumOfSquares(sum_)); }
 
 void SketchFeedback::Save(SavedStateWriter& writer) const {
-  writer.AddValues<float>("residual_sum", sum_);
+  if (!writer.is_shared()) writer.AddValues<float>("residual_sum", sum_);
 }
 
 absl::StatusOr<std::vector<float>> SketchFeedback::ReadSum(const SavedState& saved) const {
   std::vector<float> sum(sum_.size());
-  TALLY_RETURN_IF_ERROR(saved.Values("residual_sum", absl::MakeSpan(sum)));
+  if (!saved.is_shared()) {
+    TALLY_RETURN_IF_ERROR(saved.Values("residual_sum", absl::MakeSpan(sum)));
+  }
   return sum;
 }
 

@@ -9,8 +9,10 @@
 #include "base/float_environment.h"
 #include "base/status_macros.h"
 #include "client/optimizers/dealt_gradient.h"
+#include "client/optimizers/input_guard.h"
 #include "client/optimizers/method_parts.h"
 #include "client/optimizers/sketch_feedback.h"
+#include "client/optimizers/state_scope.h"
 #include "client/optimizers/step_arguments.h"
 
 namespace tally {
@@ -62,9 +64,15 @@ class SketchedAmsgrad final : public Optimizer {
     return parts_.quality().Report([this] { return feedback_.Norm(); });
   }
 
-  std::string SaveState() const override {
+  absl::Status Follow(absl::Span<float> parameters) override {
+    const InputGuard::Following following(&parts_.guard());
+    // Nothing that is not accepted is read.
+    return Step(parameters, parameters);
+  }
+
+  std::string Save(StateScope scope) const override {
     if (parts_.driver().failed()) return "";
-    SavedStateWriter writer = parts_.BeginSave(name());
+    SavedStateWriter writer = parts_.BeginSave(name(), scope);
     const double powers[] = {first_power_, second_power_};
     writer.AddValues<double>("beta_powers", powers);
     writer.AddValues<float>("first_moment", first_moment_);

@@ -8,7 +8,9 @@
 #include "base/float_environment.h"
 #include "base/status_macros.h"
 #include "client/optimizers/dealt_gradient.h"
+#include "client/optimizers/input_guard.h"
 #include "client/optimizers/sketch_feedback.h"
+#include "client/optimizers/state_scope.h"
 #include "client/optimizers/step_arguments.h"
 
 namespace tally {
@@ -78,9 +80,15 @@ class SketchedSgd final : public Optimizer {
     return parts_.quality().Report([this] { return feedback_.Norm(); });
   }
 
-  std::string SaveState() const override {
+  absl::Status Follow(absl::Span<float> parameters) override {
+    const InputGuard::Following following(&parts_.guard());
+    // Nothing that is not accepted is read.
+    return Step(parameters, parameters);
+  }
+
+  std::string Save(StateScope scope) const override {
     if (parts_.driver().failed()) return "";
-    SavedStateWriter writer = parts_.BeginSave(name());
+    SavedStateWriter writer = parts_.BeginSave(name(), scope);
     writer.AddValues<float>("momentum", momentum_);
     feedback_.Save(writer);
     return std::move(writer).Finish();

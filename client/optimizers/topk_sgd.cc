@@ -9,7 +9,9 @@
 #include "absl/strings/str_cat.h"
 #include "base/float_environment.h"
 #include "base/status_macros.h"
+#include "client/optimizers/input_guard.h"
 #include "client/optimizers/sparse_feedback.h"
+#include "client/optimizers/state_scope.h"
 #include "client/optimizers/step_arguments.h"
 
 namespace tally {
@@ -75,10 +77,16 @@ class TopkSgd final : public Optimizer {
     return parts_.quality().Report([this] { return statistics().residual_norm; });
   }
 
-  std::string SaveState() const override {
+  absl::Status Follow(absl::Span<float> parameters) override {
+    const InputGuard::Following following(&parts_.guard());
+    // Nothing that is not accepted is read.
+    return Step(parameters, parameters);
+  }
+
+  std::string Save(StateScope scope) const override {
     if (parts_.driver().failed()) return "";
-    SavedStateWriter writer = parts_.BeginSave(name());
-    writer.AddValues<float>("residual", residual_);
+    SavedStateWriter writer = parts_.BeginSave(name(), scope);
+    if (!writer.is_shared()) writer.AddValues<float>("residual", residual_);
     writer.AddValues<float>("momentum", momentum_);
     return std::move(writer).Finish();
   }
@@ -88,7 +96,9 @@ class TopkSgd final : public Optimizer {
     TALLY_RETURN_IF_ERROR(saved.CheckBelongsTo(name(), parts_.layout()));
     std::vector<float> residual(residual_.size());
     std::vector<float> momentum(momentum_.size());
-    TALLY_RETURN_IF_ERROR(saved.Values("residual", absl::MakeSpan(residual)));
+    if (!saved.is_shared()) {
+      TALLY_RETURN_IF_ERROR(saved.Values("residual", absl::MakeSpan(residual)));
+    }
     TALLY_RETURN_IF_ERROR(saved.Values("momentum", absl::MakeSpan(momentum)));
     TALLY_RETURN_IF_ERROR(parts_.Load(saved));
     residual_ = std::move(residual);

@@ -12,8 +12,10 @@
 #include "base/float_environment.h"
 #include "base/status_macros.h"
 #include "client/optimizers/adam_state.h"
+#include "client/optimizers/input_guard.h"
 #include "client/optimizers/method_parts.h"
 #include "client/optimizers/sign_rounds.h"
+#include "client/optimizers/state_scope.h"
 #include "client/optimizers/step_arguments.h"
 #include "client/optimizers/tile.h"
 #include "codecs/exchange.h"
@@ -79,7 +81,13 @@ class ZeroOneAdam final : public Optimizer {
     return parts_.quality().Report([this] { return statistics().residual_norm; });
   }
 
-  std::string SaveState() const override;
+  absl::Status Follow(absl::Span<float> parameters) override {
+    const InputGuard::Following following(&parts_.guard());
+    // Nothing that is not accepted is read.
+    return Step(parameters, parameters);
+  }
+
+  std::string Save(StateScope scope) const override;
   absl::Status LoadState(absl::string_view bytes) override;
 
  private:
@@ -328,9 +336,9 @@ absl::Status ZeroOneAdam::TakeBuffer(uint32_t chunk, uint64_t offset, absl::Span
        .weight_decay = static_cast<float>(rates * options_.adam.weight_decay)});
 }
 
-std::string ZeroOneAdam::SaveState() const {
+std::string ZeroOneAdam::Save(StateScope scope) const {
   if (parts_.driver().failed()) return "";
-  SavedStateWriter writer = parts_.BeginSave(name());
+  SavedStateWriter writer = parts_.BeginSave(name(), scope);
   state_.Save(writer);
   schedule_.Save(writer);
   signs_->Save(writer);

@@ -190,6 +190,10 @@ class GrpcTransport final : public Transport, private Stream::Owner {
     }
   }
 
+  void Cut(size_t aggregator) override {
+    if (const std::shared_ptr<Stream> stream = StreamTo(aggregator)) stream->Cancel();
+  }
+
   void Shutdown() override {
     MutexLock lock(&mutex_);
     shut_down_ = true;

@@ -61,7 +61,7 @@ class Run {
     TALLY_RETURN_IF_ERROR(KillAggregators());
     TALLY_RETURN_IF_ERROR(KillWorker());
     for (int rank = 0; rank < options_.num_workers; ++rank) {
-      if (rank == options_.killed_worker) continue;
+      if (IsGone(rank)) continue;
       TALLY_RETURN_IF_ERROR(workers_[static_cast<size_t>(rank)]->Wait(options_.timeout));
     }
     for (const std::unique_ptr<ChildProcess>& aggregator : aggregators_) {
@@ -120,20 +120,27 @@ class Run {
     return absl::OkStatus();
   }
 
-  absl::Status StartWorkers() {
+  bool IsGone(int rank) const {
+    return rank == options_.killed_worker && !options_.killed_worker_returns;
+  }
+
+  absl::StatusOr<std::unique_ptr<ChildProcess>> StartWorker(int rank) const {
     TALLY_ASSIGN_OR_RETURN(const std::string program, ProgramPath("examples/mlp_trainer"));
+    const std::string name = absl::StrCat("w-", rank);
+    std::vector<std::string> flags = {
+        absl::StrCat("--rank=", rank),
+        absl::StrCat("--workers=", options_.num_workers),
+        absl::StrCat("--aggregators=", absl::StrJoin(addresses_, ",")),
+        absl::StrCat("--text=", PathOf("text")),
+        absl::StrCat("--report=", PathOf(name + ".json")),
+    };
+    flags.insert(flags.end(), options_.worker_flags.begin(), options_.worker_flags.end());
+    return ChildProcess::Start(program, flags, PathOf(name + ".log"));
+  }
+
+  absl::Status StartWorkers() {
     for (int rank = 0; rank < options_.num_workers; ++rank) {
-      const std::string name = absl::StrCat("w-", rank);
-      std::vector<std::string> flags = {
-          absl::StrCat("--rank=", rank),
-          absl::StrCat("--workers=", options_.num_workers),
-          absl::StrCat("--aggregators=", absl::StrJoin(addresses_, ",")),
-          absl::StrCat("--text=", PathOf("text")),
-          absl::StrCat("--report=", PathOf(name + ".json")),
-      };
-      flags.insert(flags.end(), options_.worker_flags.begin(), options_.worker_flags.end());
-      TALLY_ASSIGN_OR_RETURN(std::unique_ptr<ChildProcess> process,
-                             ChildProcess::Start(program, flags, PathOf(name + ".log")));
+      TALLY_ASSIGN_OR_RETURN(std::unique_ptr<ChildProcess> process, StartWorker(rank));
       workers_.push_back(std::move(process));
     }
     return absl::OkStatus();
@@ -141,19 +148,22 @@ class Run {
 
   absl::Status KillWorker() {
     if (!options_.killed_worker.has_value()) return absl::OkStatus();
-    ChildProcess& worker = *workers_[static_cast<size_t>(*options_.killed_worker)];
-    const absl::Status end = worker.Wait(options_.kill_interval);
+    std::unique_ptr<ChildProcess>& worker = workers_[static_cast<size_t>(*options_.killed_worker)];
+    const absl::Status end = worker->Wait(options_.kill_interval);
     if (!absl::IsDeadlineExceeded(end)) {
       return absl::FailedPreconditionError("the run was over before a worker was killed");
     }
-    worker.Signal(SIGKILL);
+    worker->Signal(SIGKILL);
+    if (!options_.killed_worker_returns) return absl::OkStatus();
+    worker.reset();
+    TALLY_ASSIGN_OR_RETURN(worker, StartWorker(*options_.killed_worker));
     return absl::OkStatus();
   }
 
   absl::StatusOr<std::vector<TrainingReport>> ReadReports() const {
     std::vector<TrainingReport> reports;
     for (int rank = 0; rank < options_.num_workers; ++rank) {
-      if (rank == options_.killed_worker) continue;
+      if (IsGone(rank)) continue;
       std::ifstream file(PathOf(absl::StrCat("w-", rank, ".json")), std::ios::binary);
       const std::string json{std::istreambuf_iterator<char>(file),
                              std::istreambuf_iterator<char>()};

@@ -23,9 +23,10 @@ struct TrainingRunOptions {
   // port while the workers run, with this pause in between.
   int aggregator_kills = 0;
   absl::Duration kill_interval = absl::Milliseconds(300);
-  // If set: the worker of this rank is killed with SIGKILL after kill_interval, for good; it has no
-  // report.
+  // If set: the worker of this rank is killed with SIGKILL after kill_interval. It has no report,
+  // unless it comes back at once, as another process.
   absl::optional<int> killed_worker;
+  bool killed_worker_returns = false;
   // More flags for every aggregator.
   std::vector<std::string> aggregator_flags;
   // For each process to do its part; bounds a run that hangs.
@@ -33,8 +34,8 @@ struct TrainingRunOptions {
 };
 
 // Starts aggregators on free ports and mlp_trainer processes on a text of its own, lets them run to
-// their end, and returns the surviving workers' reports by rank. Finds the programs in the test's runfiles.
-// Returns the first error of a process, with the end of its log.
+// their end, and returns the surviving workers' reports by rank. Finds the programs in the test's
+// runfiles. Returns the first error of a process, with the end of its log.
 absl::StatusOr<std::vector<TrainingReport>> RunTraining(const TrainingRunOptions& options);
 
 }  // namespace tally

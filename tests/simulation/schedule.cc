@@ -33,14 +33,25 @@ absl::Status CheckOneHistory(const SimulationOptions& options, const SimulationR
       continue;
     }
     if (first == nullptr) {
+      // Those who were there from the beginning come first, but for killed ones that came back.
+      if (Contains(report.newcomers, worker)) continue;
       first = &history;
       first_worker = worker;
     }
     for (const auto& [chunk, entries] : history) {
       const std::vector<AppliedEntry>& others = first->at(chunk);
-      for (size_t i = 0; i < std::max(entries.size(), others.size()); ++i) {
+      // A newcomer's begins later, and ends earlier if it never came level.
+      const bool is_newcomer = Contains(report.newcomers, worker);
+      size_t first_entry = 0;
+      if (is_newcomer && !entries.empty()) {
+        while (first_entry < others.size() && others[first_entry].place < entries[0].place) {
+          ++first_entry;
+        }
+      }
+      const size_t count = is_newcomer ? entries.size() : std::max(entries.size(), others.size());
+      for (size_t i = 0; i < count; ++i) {
         const std::string mine = DescribeAt(entries, i);
-        const std::string theirs = DescribeAt(others, i);
+        const std::string theirs = DescribeAt(others, first_entry + i);
         if (mine == theirs) continue;
         return absl::DataLossError(absl::StrCat(worker, ", chunk ", chunk, ": ", mine, ", but ",
                                                 first_worker, " has ", theirs));
@@ -74,6 +85,7 @@ SimulationOptions ScheduleOf(uint64_t seed) {
   options.worker_kills = sometimes(absl::Milliseconds(200), absl::Seconds(2));
   options.partitions = sometimes(absl::Milliseconds(300), absl::Seconds(3));
   options.pauses = sometimes(absl::Milliseconds(200), absl::Seconds(3));
+  options.joins = sometimes(absl::Milliseconds(200), absl::Seconds(2));
   return options;
 }
 
@@ -82,12 +94,12 @@ absl::Status CheckSchedule(const SimulationOptions& options) {
   TALLY_RETURN_IF_ERROR(report.status);
   TALLY_RETURN_IF_ERROR(CheckOneHistory(options, report));
   if (!report.killed_workers.empty() || !report.late_leavers.empty() ||
-      !report.evicted_workers.empty()) {
+      !report.evicted_workers.empty() || !report.newcomers.empty()) {
     return absl::OkStatus();
   }
   SimulationOptions calm = options;
   calm.aggregator_kills = calm.cuts = calm.worker_kills = calm.partitions = calm.pauses =
-      absl::InfiniteDuration();
+      calm.joins = absl::InfiniteDuration();
   const SimulationReport undisturbed = Simulate(calm);
   TALLY_RETURN_IF_ERROR(undisturbed.status);
   const std::string difference = FirstDifference(report, undisturbed);

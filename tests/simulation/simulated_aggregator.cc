@@ -110,6 +110,16 @@ absl::Status SimulatedAggregator::Handle(SimulatedStream& stream, v1::ClientMess
     case v1::ClientMessage::kHeartbeat:
       CarryOut(engine_->HandleHeartbeat(stream.id, message.heartbeat(), now));
       return absl::OkStatus();
+    case v1::ClientMessage::kActivate:
+      CarryOut(engine_->HandleActivate(stream.id, message.activate(), now));
+      return absl::OkStatus();
+    case v1::ClientMessage::kStateRequest:
+      CarryOut(engine_->HandleStateRequest(stream.id, message.state_request(), now));
+      return absl::OkStatus();
+    case v1::ClientMessage::kStatePart:
+      CarryOut(engine_->HandleStatePart(stream.id, std::move(*message.mutable_state_part()),
+                                        std::move(*message.mutable_payload()), now));
+      return absl::OkStatus();
     case v1::ClientMessage::kLeave:
       CarryOut(engine_->HandleLeave(stream.id, message.leave(), now));
       return absl::OkStatus();
@@ -163,10 +173,11 @@ void SimulatedAggregator::CarryOut(Actions actions) {
              worker.ReceiveWelcome(at, welcome);
            });
     }
-    void operator()(const SendNotice& send) const {
-      Send(send.stream, [notice = send.notice](SimulatedWorker& worker, const SimulatedStream& at) {
-        worker.ReceiveNotice(at, notice);
-      });
+    void operator()(const SendControl& send) const {
+      Send(send.stream,
+           [message = send.message](SimulatedWorker& worker, const SimulatedStream& at) {
+             worker.ReceiveControl(at, message);
+           });
     }
     void operator()(const SendResult& send) const {
       for (const StreamId stream : send.streams) {
@@ -180,11 +191,6 @@ void SimulatedAggregator::CarryOut(Actions actions) {
            [snapshot = send.snapshot](SimulatedWorker& worker, const SimulatedStream& at) {
              worker.ReceiveSnapshot(at, *snapshot);
            });
-    }
-    void operator()(const SendNeed& send) const {
-      Send(send.stream, [need = send.need](SimulatedWorker& worker, const SimulatedStream& at) {
-        worker.ReceiveNeed(at, need);
-      });
     }
     void operator()(const Announce&) const {}
     void operator()(const CloseStream& close) const {

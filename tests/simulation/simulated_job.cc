@@ -11,6 +11,9 @@
 namespace tally {
 namespace {
 
+// Newcomers of a run, at most.
+constexpr uint32_t kMaxJoining = 4;
+
 class SimulatedJob {
  public:
   explicit SimulatedJob(const SimulationOptions& options)
@@ -22,15 +25,16 @@ class SimulatedJob {
       aggregators_.push_back(std::make_unique<SimulatedAggregator>(&network_, a, options.seed));
     }
     for (uint32_t w = 0; w < options.workers; ++w) {
-      workers_.push_back(std::make_unique<SimulatedWorker>(&network_, &aggregators_, OptionsOf(w),
-                                                           SimulatedMember(w), options.rounds,
-                                                           options.seed));
+      workers_.push_back(
+          std::make_unique<SimulatedWorker>(&network_, &aggregators_, OptionsOf(SimulatedMember(w)),
+                                            SimulatedMember(w), options.rounds, options.seed));
     }
     Repeat(options.aggregator_kills, [this] { KillAggregator(); });
     Repeat(options.cuts, [this] { Cut(); });
     Repeat(options.worker_kills, [this] { KillWorker(); });
     Repeat(options.partitions, [this] { Part(); });
     Repeat(options.pauses, [this] { Pause(); });
+    Repeat(options.joins, [this] { Join(); });
   }
 
   SimulationReport Run() {
@@ -41,7 +45,13 @@ class SimulatedJob {
     report_.status = Verdict();
     report_.duration = events.now() - begin;
     for (const auto& worker : workers_) {
+      // Who comes after the end begins the run anew, and has nothing to do with this one.
+      if (IsNewcomer(*worker) && !worker->is_newcomer()) continue;
+      // Of a worker's processes the last one speaks for it.
       report_.histories[worker->name()] = worker->history();
+      if (worker->is_newcomer()) {
+        report_.joined_contributions += CountedEntries(worker->history());
+      }
       if (worker->left_late()) report_.late_leavers.push_back(worker->name());
       if (worker->was_evicted()) report_.evicted_workers.push_back(worker->name());
     }
@@ -49,10 +59,20 @@ class SimulatedJob {
   }
 
  private:
-  ClientOptions OptionsOf(uint32_t worker) const {
+  static uint64_t CountedEntries(const std::map<uint32_t, std::vector<AppliedEntry>>& history) {
+    uint64_t count = 0;
+    for (const auto& [chunk, entries] : history) {
+      for (const AppliedEntry& entry : entries) count += entry.counted ? 1 : 0;
+    }
+    return count;
+  }
+
+  ClientOptions OptionsOf(const MemberId& member) const {
     ClientOptions options;
     options.job = "simulated";
-    options.worker = SimulatedMember(worker).worker;
+    options.worker = member.worker;
+    options.elastic = options_.joins != absl::InfiniteDuration();
+    options.roster_limit = options_.workers + kMaxJoining;
     for (uint32_t a = 0; a < options_.aggregators; ++a) {
       options.aggregators.push_back({absl::StrCat("agg-", a), "simulated"});
     }
@@ -70,7 +90,9 @@ class SimulatedJob {
 
   absl::Status Verdict() const {
     for (const auto& worker : workers_) {
-      if (!worker->failure().ok() && !worker->was_evicted()) {
+      const bool may_fail =
+          worker->was_evicted() || (IsNewcomer(*worker) && worker->came_too_late());
+      if (!worker->failure().ok() && !may_fail) {
         return absl::Status(worker->failure().code(),
                             absl::StrCat(worker->name(), ": ", worker->failure().message()));
       }
@@ -82,6 +104,11 @@ class SimulatedJob {
       }
     }
     return absl::OkStatus();
+  }
+
+  bool IsNewcomer(const SimulatedWorker& worker) const {
+    return std::none_of(workers_.begin(), workers_.begin() + options_.workers,
+                        [&](const auto& starter) { return starter.get() == &worker; });
   }
 
   // Lets something happen at random times with this mean distance.
@@ -107,18 +134,45 @@ class SimulatedJob {
   void KillWorker() {
     if (!all_started()) return;
     std::vector<SimulatedWorker*> alive;
+    size_t num_members = 0;
     for (const auto& worker : workers_) {
       if (!worker->finished()) alive.push_back(worker.get());
+      if (worker->takes_part()) ++num_members;
     }
-    if (alive.size() < 2) return;
+    if (alive.empty()) return;
     SimulatedWorker& worker = *alive[faults_.Below(alive.size())];
+    // Somebody keeps the state.
+    if (num_members < (worker.takes_part() ? 2 : 1)) return;
     report_.killed_workers.push_back(worker.name());
     worker.Kill();
   }
 
+  // A new worker comes, or a new process of one that is gone.
+  void Join() {
+    const bool goes_on = std::any_of(workers_.begin(), workers_.end(),
+                                     [](const auto& worker) { return worker->takes_part(); });
+    if (!all_started() || !goes_on || num_joins_ == kMaxJoining) return;
+    MemberId member = SimulatedMember(options_.workers + num_joins_++);
+    for (const auto& worker : workers_) {
+      const bool is_gone = worker->dead() || worker->was_evicted();
+      if (is_gone && faults_.OneIn(2)) member.worker = worker->name();
+    }
+    const auto is_here = [&](const auto& worker) {
+      return worker->name() == member.worker && !worker->dead() && !worker->was_evicted();
+    };
+    if (std::any_of(workers_.begin(), workers_.end(), is_here)) return;
+    member.incarnation = static_cast<uint64_t>(absl::ToUnixMicros(network_.events().now()));
+    report_.newcomers.push_back(member.worker);
+    ClientOptions options = OptionsOf(member);
+    // So few newcomers begin no run of their own if they come when this one is over.
+    options.entry = options_.workers > kMaxJoining ? RunEntry::kBegin : RunEntry::kJoin;
+    workers_.push_back(std::make_unique<SimulatedWorker>(&network_, &aggregators_, options, member,
+                                                         options_.rounds, options_.seed));
+  }
+
   // Nobody starts a run without those that it expects, and nobody waits for them for ever.
   bool all_started() const {
-    return std::all_of(workers_.begin(), workers_.end(),
+    return std::all_of(workers_.begin(), workers_.begin() + options_.workers,
                        [](const auto& worker) { return worker->dead() || worker->started(); });
   }
 
@@ -168,7 +222,9 @@ class SimulatedJob {
   Choices faults_;
   const absl::Time faults_end_;
   SimulatedWorker::Aggregators aggregators_;
+  // Those who begin the run, then newcomers.
   std::vector<std::unique_ptr<SimulatedWorker>> workers_;
+  uint32_t num_joins_ = 0;
   SimulationReport report_;
 };
 

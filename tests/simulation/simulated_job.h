@@ -38,6 +38,8 @@ struct SimulationOptions {
   absl::Duration partitions = absl::InfiniteDuration();
   // Workers that are killed for good, one after the other; at least one survives.
   absl::Duration worker_kills = absl::InfiniteDuration();
+  // Workers that come when the run has begun: new ones, and new processes of killed ones.
+  absl::Duration joins = absl::InfiniteDuration();
   // Processes that stand still for a while, as under SIGSTOP: mostly a few seconds, sometimes
   // longer than it takes to be evicted.
   absl::Duration pauses = absl::InfiniteDuration();
@@ -71,6 +73,10 @@ struct SimulationReport {
   std::vector<std::string> late_leavers;
   // Workers that were held for dead while they stood still, and told so.
   std::vector<std::string> evicted_workers;
+  // Workers that came when the run had begun, and took part or not.
+  std::vector<std::string> newcomers;
+  // Entries that count the contribution of one of them.
+  uint64_t joined_contributions = 0;
   uint64_t cuts = 0;
   uint64_t partitions = 0;
   uint64_t pauses = 0;

@@ -127,6 +127,12 @@ class SimulatedWorker {
   // Leave ended with DEADLINE_EXCEEDED.
   bool left_late() const { return left_late_; }
   bool started() const { return session_.started(); }
+  // It has the state, and is in the roster.
+  bool takes_part() const { return !finished() && session_.takes_part(); }
+  // It came when the run had begun.
+  bool is_newcomer() const { return session_.joined_state().has_value(); }
+  // The run was over before it had come in.
+  bool came_too_late() const;
   // Has left, failed or was killed.
   bool finished() const { return left_ || dead_ || !failure_.ok(); }
   const absl::Status& failure() const { return failure_; }
@@ -136,15 +142,19 @@ class SimulatedWorker {
 
   void ReceiveWelcome(const SimulatedStream& stream, const v1::Welcome& welcome);
   void ReceiveResult(const SimulatedStream& stream, const StoredResult& result);
-  void ReceiveNeed(const SimulatedStream& stream, const v1::Need& need);
+  void ReceiveControl(const SimulatedStream& stream, const v1::ServerMessage& message);
   void ReceiveSnapshot(const SimulatedStream& stream, const ResidualSnapshot& snapshot);
-  void ReceiveNotice(const SimulatedStream& stream, const v1::Notice& notice);
   void ReceiveRefusal(const SimulatedStream& stream, const absl::Status& status);
   void LoseStream(const SimulatedStream& stream, const absl::Status& status);
 
  private:
   void CarryOut();
   void ScheduleTick();
+  void CutStreamTo(size_t aggregator);
+  // What the trainer's replicated state is here: the chains of what it has applied.
+  void LoadState(const Buffer& state);
+  void GiveStateIfWanted();
+  uint64_t ChainOf(uint32_t chunk) const;
   void Contribute(uint32_t chunk, const Exchange& exchange, uint32_t half);
   void Deliver(const ChunkResult& result);
   void GoOn();
@@ -162,6 +172,8 @@ class SimulatedWorker {
   // Results that came in and are not delivered yet, by chunk and place.
   std::map<std::pair<uint32_t, Place>, AppliedEntry> pending_;
   std::map<uint32_t, std::vector<AppliedEntry>> history_;
+  // Of a newcomer, before its first entry of each chunk.
+  std::vector<uint64_t> first_chains_;
   uint64_t tick_ = 0;
   Inbox inbox_;
   bool thinking_ = false;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -46,7 +47,15 @@ std::string SimulatedWorker::WaitingFor() const {
 }
 
 bool SimulatedWorker::was_evicted() const {
-  return absl::IsFailedPrecondition(failure_) && absl::StrContains(failure_.message(), "evicted");
+  const absl::string_view why = failure_.message();
+  return (absl::IsFailedPrecondition(failure_) && absl::StrContains(why, "evicted")) ||
+         (absl::IsAborted(failure_) && absl::StrContains(why, "must come anew"));
+}
+
+bool SimulatedWorker::came_too_late() const {
+  const absl::string_view why = failure_.message();
+  return (absl::IsFailedPrecondition(failure_) && absl::StrContains(why, "is over")) ||
+         (absl::IsDeadlineExceeded(failure_) && absl::StrContains(why, "has not started"));
 }
 
 bool SimulatedWorker::IsCurrent(const SimulatedStream& stream) const {
@@ -76,9 +85,29 @@ void SimulatedWorker::ReceiveResult(const SimulatedStream& stream, const StoredR
   CarryOut();
 }
 
-void SimulatedWorker::ReceiveNeed(const SimulatedStream& stream, const v1::Need& need) {
+void SimulatedWorker::ReceiveControl(const SimulatedStream& stream,
+                                     const v1::ServerMessage& message) {
   if (!IsCurrent(stream)) return;
-  session_.OnNeed(stream.aggregator, need, network_->events().now());
+  const absl::Time now = network_->events().now();
+  switch (message.kind_case()) {
+    case v1::ServerMessage::kWelcome:
+      session_.OnWelcome(stream.aggregator, message.welcome(), now);
+      break;
+    case v1::ServerMessage::kNotice:
+      session_.OnNotice(stream.aggregator, message.notice());
+      break;
+    case v1::ServerMessage::kNeed:
+      session_.OnNeed(stream.aggregator, message.need(), now);
+      break;
+    case v1::ServerMessage::kStateRequest:
+      session_.OnStateRequest(stream.aggregator, message.state_request(), now);
+      break;
+    case v1::ServerMessage::kStatePart:
+      session_.OnStatePart(stream.aggregator, message.state_part(), message.payload(), now);
+      break;
+    default:
+      TALLY_CHECK(false, message.ShortDebugString());
+  }
   CarryOut();
 }
 
@@ -93,10 +122,6 @@ void SimulatedWorker::ReceiveSnapshot(const SimulatedStream& stream,
   message.set_payload_digest(snapshot.payload_digest);
   session_.OnSnapshot(stream.aggregator, message, snapshot.payload, network_->events().now());
   CarryOut();
-}
-
-void SimulatedWorker::ReceiveNotice(const SimulatedStream& stream, const v1::Notice& notice) {
-  if (IsCurrent(stream)) session_.OnNotice(stream.aggregator, notice);
 }
 
 void SimulatedWorker::ReceiveRefusal(const SimulatedStream& stream, const absl::Status& status) {
@@ -127,11 +152,56 @@ void SimulatedWorker::Kill() {
   }
 }
 
+void SimulatedWorker::CutStreamTo(size_t aggregator) {
+  const std::shared_ptr<SimulatedStream> stream = streams_[aggregator];
+  if (stream == nullptr) return;
+  network_->Break(stream, absl::CancelledError("cut by this worker"));
+  network_->events().After(network_->Latency(), [this, stream] {
+    (*aggregators_)[stream->aggregator]->ReceiveEnd(stream);
+  });
+}
+
+void SimulatedWorker::LoadState(const Buffer& state) {
+  first_chains_.resize(options_.layout->chunks().size());
+  TALLY_CHECK(state.size() == first_chains_.size() * sizeof(uint64_t),
+              "the state has a chain each");
+  std::memcpy(first_chains_.data(), state.data(), state.size());
+  const SharedState& joined = *session_.joined_state();
+  for (size_t chunk = 0; chunk < first_chains_.size(); ++chunk) {
+    // Scripts know nothing of a genesis.
+    TALLY_CHECK(first_chains_[chunk] == 0 || first_chains_[chunk] == joined.chunks[chunk].chain,
+                "the state stands where its chains say");
+  }
+}
+
+uint64_t SimulatedWorker::ChainOf(uint32_t chunk) const {
+  const auto entries = history_.find(chunk);
+  if (entries != history_.end() && !entries->second.empty()) return entries->second.back().chain;
+  return first_chains_.empty() ? 0 : first_chains_[chunk];
+}
+
+void SimulatedWorker::GiveStateIfWanted() {
+  if (!session_.state_wanted()) return;
+  const size_t num_chunks = options_.layout->chunks().size();
+  Buffer state(num_chunks * sizeof(uint64_t));
+  for (uint32_t chunk = 0; chunk < num_chunks; ++chunk) {
+    const uint64_t chain = ChainOf(chunk);
+    std::memcpy(state.data() + chunk * sizeof(chain), &chain, sizeof(chain));
+  }
+  const absl::Status status = session_.GiveState(std::make_shared<const Buffer>(std::move(state)),
+                                                 network_->events().now());
+  TALLY_CHECK(status.ok(), status.ToString());
+}
+
 void SimulatedWorker::CarryOut() {
   if (dead_) return;
   for (SessionAction& action : session_.TakeActions()) {
     if (const auto* open = absl::get_if<OpenStream>(&action)) {
       streams_[open->aggregator] = network_->Open(this, open->aggregator);
+    } else if (const auto* cut = absl::get_if<CutStream>(&action)) {
+      CutStreamTo(cut->aggregator);
+    } else if (absl::holds_alternative<RunStarted>(action)) {
+      if (is_newcomer()) LoadState(*session_.joined_state()->bytes);
     } else if (const auto* send = absl::get_if<SendMessage>(&action)) {
       const std::shared_ptr<SimulatedStream> stream = streams_[send->aggregator];
       if (stream == nullptr) continue;
@@ -176,10 +246,14 @@ void SimulatedWorker::Deliver(const ChunkResult& result) {
 void SimulatedWorker::GoOn() {
   if (finished() || thinking_ || !session_.started() || session_.missing_results() > 0) return;
   thinking_ = true;
-  network_->events().After(choices_.Between(absl::ZeroDuration(), absl::Milliseconds(20)), [this] {
+  // Who only follows computes no gradients.
+  const absl::Duration longest =
+      session_.takes_part() ? absl::Milliseconds(20) : absl::Milliseconds(1);
+  network_->events().After(choices_.Between(absl::ZeroDuration(), longest), [this] {
     thinking_ = false;
     if (finished()) return;
     const absl::Time now = network_->events().now();
+    GiveStateIfWanted();
     if (session_.next_round() > last_round_) {
       leaving_ = true;
       thinking_ = true;  // for ever
@@ -197,8 +271,7 @@ void SimulatedWorker::GoOn() {
 
 void SimulatedWorker::Contribute(uint32_t chunk, const Exchange& exchange, uint32_t half) {
   if (finished()) return;
-  const std::vector<AppliedEntry>& past = history_[chunk];
-  const uint64_t chain = past.empty() ? 0 : past.back().chain;
+  const uint64_t chain = ChainOf(chunk);
   auto payload = std::make_shared<const Buffer>(
       ScriptedPayload(exchange, *options_.layout, chunk,
                       ScriptSeed(run_seed_, options_.worker, chunk, half, chain)));

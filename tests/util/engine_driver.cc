@@ -42,6 +42,19 @@ void EngineDriver::Leave(StreamId stream, uint64_t last_round) {
   CarryOut(engine_.HandleLeave(stream, leave, now_));
 }
 
+void EngineDriver::Activate(StreamId stream, uint64_t round) {
+  v1::Activate activate;
+  activate.set_round(round);
+  CarryOut(engine_.HandleActivate(stream, activate, now_));
+}
+
+void EngineDriver::RequestState(StreamId stream, uint64_t id, uint64_t received_bytes) {
+  v1::StateRequest request;
+  request.set_id(id);
+  request.set_received_bytes(received_bytes);
+  CarryOut(engine_.HandleStateRequest(stream, request, now_));
+}
+
 void EngineDriver::RunTasks() {
   while (!tasks_.empty()) {
     const ExchangeTask task = std::move(tasks_.front());
@@ -88,8 +101,19 @@ void EngineDriver::CarryOut(Actions actions) {
       inbox.description = std::move(accept.description);
       inbox.member = std::move(accept.member);
     }
-    void operator()(SendNotice& notice) const {
-      driver.inboxes_[notice.stream].notices.push_back(std::move(notice.notice));
+    void operator()(SendControl& send) const {
+      EngineInbox& inbox = driver.inboxes_[send.stream];
+      v1::ServerMessage& message = send.message;
+      if (message.has_welcome()) inbox.welcome = std::move(*message.mutable_welcome());
+      if (message.has_notice()) inbox.notices.push_back(std::move(*message.mutable_notice()));
+      if (message.has_need()) inbox.needs.push_back(std::move(*message.mutable_need()));
+      if (message.has_state_request()) {
+        inbox.state_requests.push_back(std::move(*message.mutable_state_request()));
+      }
+      if (message.has_state_part()) {
+        inbox.state_parts.emplace_back(std::move(*message.mutable_state_part()),
+                                       std::move(*message.mutable_payload()));
+      }
     }
     void operator()(const SendResult& send) const {
       for (const StreamId stream : send.streams) {
@@ -98,9 +122,6 @@ void EngineDriver::CarryOut(Actions actions) {
     }
     void operator()(const SendSnapshot& send) const {
       driver.inboxes_[send.stream].snapshots.push_back(send.snapshot);
-    }
-    void operator()(SendNeed& send) const {
-      driver.inboxes_[send.stream].needs.push_back(std::move(send.need));
     }
     void operator()(Announce& announce) const {
       driver.announcements_.push_back(std::move(announce.text));

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -31,6 +32,9 @@ struct EngineInbox {
   std::vector<v1::Notice> notices;
   std::vector<std::shared_ptr<const ResidualSnapshot>> snapshots;
   std::vector<v1::Need> needs;
+  std::vector<v1::StateRequest> state_requests;
+  // With the bytes of each.
+  std::vector<std::pair<v1::StatePart, std::string>> state_parts;
   // Set once the stream is closed by the engine.
   absl::optional<absl::Status> closed;
 };
@@ -54,6 +58,11 @@ class EngineDriver {
     CarryOut(engine_.HandleHeartbeat(stream, heartbeat, now_));
   }
   void Leave(StreamId stream, uint64_t last_round = 0);
+  void Activate(StreamId stream, uint64_t round);
+  void RequestState(StreamId stream, uint64_t id, uint64_t received_bytes = 0);
+  void GiveState(StreamId stream, v1::StatePart part, std::string piece) {
+    CarryOut(engine_.HandleStatePart(stream, std::move(part), std::move(piece), now_));
+  }
   // The stream's connection breaks.
   void Disconnect(StreamId stream) { CarryOut(engine_.HandleClosed(stream)); }
   void Offend(StreamId stream, absl::Status status) {
