@@ -28,6 +28,8 @@ struct AcceptStream {
   std::shared_ptr<const JobDescription> description;
   MemberId member;
   v1::Welcome welcome;
+  // Nobody waits for the worker, so nothing but this bounds what waits for it; 0: the run does.
+  uint64_t max_queued_bytes = 0;
 };
 
 // A message to the stream's worker that is small, or a slice of something large.

@@ -45,7 +45,21 @@ uint64_t LayoutBytes(const Layout& layout) {
   return bytes;
 }
 
+// All results of a round here.
+uint64_t RoundBytes(const JobDescription& description) {
+  uint64_t bytes = 0;
+  for (const uint32_t chunk : description.OwnChunks()) {
+    bytes += MaxResultBytes(description.layout, chunk, description.roster_limit) + kAllocationBytes;
+  }
+  return bytes;
+}
+
 }  // namespace
+
+uint64_t MaxQueuedBytes(const JobDescription& description) {
+  constexpr uint64_t kControlBytes = uint64_t{64} << 10;
+  return kQueuedRounds * RoundBytes(description) + kStateWindowBytes + kControlBytes;
+}
 
 uint64_t WorstCaseBytes(const JobDescription& description, uint32_t window_chunks) {
   const uint64_t members = description.roster_limit;
@@ -74,9 +88,12 @@ uint64_t WorstCaseBytes(const JobDescription& description, uint32_t window_chunk
   const uint64_t in_transit =
       members * (2 * largest_contribution + largest_result + largest_residual);
   const uint64_t computed = window * (largest_result + largest_scratch);
+  const uint64_t observed = kQueuedRounds * RoundBytes(description) +
+                            kMaxObservers * (kStateWindowBytes + kMemberBytes * chunks.size());
   // One share more for the job's own list of members.
   const uint64_t everybody = (chunks.size() + 1) * members * kMemberBytes;
-  return LayoutBytes(description.layout) + staged + in_transit + computed + every_chunk + everybody;
+  return LayoutBytes(description.layout) + staged + in_transit + computed + every_chunk +
+         everybody + observed;
 }
 
 absl::Status Admission::Admit(uint64_t bytes) {

@@ -11,6 +11,10 @@ namespace tally {
 
 // Results whose payloads are kept per chunk, for workers whose stream broke.
 inline constexpr int kKeptResults = 2;
+// Workers that may watch a job at a time, and rounds of which the results may lie in the queue of
+// one of them: who takes in less is cut off.
+inline constexpr int kMaxObservers = 8;
+inline constexpr int kQueuedRounds = 2;
 // Headers kept per chunk.
 inline constexpr int kKeptHeaders = 4096;
 
@@ -19,8 +23,12 @@ inline constexpr int kKeptHeaders = 4096;
 // one each of what it may replay after a crash, one result being computed, with its scratch, per
 // chunk of the window, and of every chunk its residual and a snapshot of it, its kept results and
 // headers and its roster. A recovery stages no more than the window does. What waits in a stream's
-// own buffers is the transport's share (server/exchange_stream.h).
+// own buffers is the transport's share (server/exchange_stream.h). Observers share the results that
+// they are slow to take in; each may have a piece of the state on its way to it.
 uint64_t WorstCaseBytes(const JobDescription& description, uint32_t window_chunks);
+
+// What may lie in an observer's queue.
+uint64_t MaxQueuedBytes(const JobDescription& description);
 
 // The ledger of admitted memory. Not thread-safe.
 class Admission {

@@ -25,6 +25,16 @@ Engine::Engine(EngineOptions options)
 absl::StatusOr<Job*> Engine::FindOrCreate(const JobDescription& description, const v1::Hello& hello,
                                           absl::Time now) {
   const auto found = jobs_.find(description.job);
+  const bool has_ended =
+      std::find(ended_runs_.begin(), ended_runs_.end(),
+                std::make_pair(description.job, description.run)) != ended_runs_.end();
+  // Whoever begins a run of the same number anew has nothing to do with those of the last one.
+  const bool is_formed = found != jobs_.end() && found->second.job->formed();
+  if (has_ended && HoldsHistory(hello) && !is_formed) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("`run` = ", description.run, " of job `", description.job,
+                     "` is over here: all of its workers have left; this one was evicted before"));
+  }
   if (found != jobs_.end()) {
     Job* const job = found->second.job.get();
     if (job->description().run != description.run) {
@@ -43,9 +53,6 @@ absl::StatusOr<Job*> Engine::FindOrCreate(const JobDescription& description, con
     }
     return job;
   }
-  const bool has_ended =
-      std::find(ended_runs_.begin(), ended_runs_.end(),
-                std::make_pair(description.job, description.run)) != ended_runs_.end();
   if (hello.intent() == v1::INTENT_OBSERVER && has_ended) {
     return absl::FailedPreconditionError(
         absl::StrCat("`run` = ", description.run, " of job `", description.job,
@@ -62,11 +69,6 @@ absl::StatusOr<Job*> Engine::FindOrCreate(const JobDescription& description, con
         "`intent` = INTENT_MEMBER, must be INTENT_START: neither this worker nor aggregator `",
         options_.name, "` has a history of run ", description.run, " of job `", description.job,
         "`"));
-  }
-  if (has_ended && HoldsHistory(hello)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("`run` = ", description.run, " of job `", description.job,
-                     "` is over here: all of its workers have left; this one was evicted before"));
   }
   const uint64_t bytes = WorstCaseBytes(description, options_.window_chunks);
   TALLY_RETURN_IF_ERROR(admission_.Admit(bytes));

@@ -142,6 +142,22 @@ TEST_F(EngineTest, EvictsASilentMemberBeforeWitnesses) {
                                                       HasSubstr("this worker was evicted"))));
 }
 
+TEST_F(EngineTest, EvictsWhoIsHeardButKeepsTheOthersWaiting) {
+  const std::vector<EngineWorker*> workers = StartRun(3);
+  for (const int i : {0, 1}) workers[i]->Contribute(0, 1);
+  v1::Heartbeat heartbeat;
+  heartbeat.mutable_links()->add_links()->set_up(true);
+  for (int second = 0; second < 302; ++second) {
+    const bool is_early = second < 299;
+    EXPECT_TRUE(driver_->announcements().empty() || !is_early) << second;
+    for (EngineWorker* const worker : workers) driver_->Heartbeat(worker->stream(), heartbeat);
+    driver_->AdvanceBy(absl::Seconds(1));
+  }
+  EXPECT_THAT(driver_->announcements(),
+              Contains(HasSubstr("worker `w-2` was evicted: others wait for its contribution")));
+  EXPECT_EQ(workers[0]->NewestValue(0), 1) << "the exchange goes on without it";
+}
+
 TEST_F(EngineTest, EvictsNobodyWithoutWitnesses) {
   const std::vector<EngineWorker*> workers = StartRun(3);
   driver_->Disconnect(workers[2]->stream());

@@ -15,11 +15,16 @@ struct EvictionRule {
   absl::Duration evict_after = absl::Seconds(30);
   // The same with fewer witnesses than a majority needs, but at least one.
   absl::Duration minority_after = absl::Seconds(120);
+  // A member that is heard, but for whose contribution alone others have waited so long, likewise:
+  // its transport lives and its trainer hangs.
+  absl::Duration progress_after = absl::Minutes(5);
 };
 
 // What is known of a member of the roster.
 struct MemberSign {
   absl::Duration silent_for;
+  // Since when others wait for its contribution, who have made theirs.
+  absl::Duration awaited_for = absl::ZeroDuration();
   // It has a stream here.
   bool connected = false;
   // It has reported a stream to every aggregator of the job.
@@ -27,10 +32,11 @@ struct MemberSign {
 };
 
 // The positions in `roster`, sorted by worker id, of the members to be evicted: those that were
-// silent for too long, if there are witnesses. A witness is heard, stays and has streams to all
-// aggregators; more than half of the roster must be witnesses, or half of it with its first member.
-// So nobody is evicted while an aggregator is down or while everybody is cut off from something:
-// it would help nobody; and two aggregators that see different halves of a roster never evict both.
+// silent, or awaited, for too long, if there are witnesses. A witness is heard, stays, is not
+// awaited for too long and has streams to all aggregators; more than half of the roster must be
+// witnesses, or half of it with its first member. So nobody is evicted while an aggregator is down
+// or while everybody is cut off from something: it would help nobody; and two aggregators that see
+// different halves of a roster never evict both.
 std::vector<size_t> MembersToEvict(absl::Span<const MemberSign> roster, const EvictionRule& rule);
 
 }  // namespace tally

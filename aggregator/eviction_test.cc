@@ -39,6 +39,16 @@ TEST(EvictionTest, WhoDoesNotReachEveryAggregatorIsNoWitness) {
               IsEmpty());
 }
 
+TEST(EvictionTest, WhoIsHeardButKeepsTheOthersWaitingIsEvictedToo) {
+  MemberSign hanging = Witness();
+  hanging.awaited_for = absl::Minutes(5) - absl::Seconds(1);
+  EXPECT_THAT(MembersToEvict({Witness(), hanging, Witness()}, kRule), IsEmpty());
+  hanging.awaited_for = absl::Minutes(5);
+  EXPECT_THAT(MembersToEvict({Witness(), hanging, Witness()}, kRule), ElementsAre(1));
+  // Who hangs is no witness, and a minority does not judge who is heard.
+  EXPECT_THAT(MembersToEvict({hanging, hanging, Witness()}, kRule), IsEmpty());
+}
+
 TEST(EvictionTest, AMinorityWaitsLonger) {
   const MemberSign silent = Silent(absl::Seconds(119));
   EXPECT_THAT(MembersToEvict({silent, silent, Witness()}, kRule), IsEmpty());

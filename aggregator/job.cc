@@ -382,6 +382,7 @@ void Job::CloseMember(MemberState& member, const absl::Status& status, Actions& 
 void Job::HandleTick(absl::Time now, absl::Duration running_time, bool may_evict,
                      Actions& actions) {
   running_time_ = running_time;
+  if (formed_) NoteAwaited();
   if (may_evict && (formed_ || recovery_.has_value())) EvictSilentMembers(now, actions);
   ForgetEvicted();
   EvictReplaced(now, actions);

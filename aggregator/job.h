@@ -122,6 +122,8 @@ class Job {
     // All results of rounds before this one have been seen to be there.
     uint64_t open_round = 0;
     bool left = false;
+    // Since when others wait for its contribution, in running time.
+    absl::optional<absl::Duration> awaited_since;
     // Meaningful only if it has left.
     uint64_t last_round = 0;
   };
@@ -159,6 +161,8 @@ class Job {
   // Returns members to observer that were taken in and never contribute.
   void ReturnIdleMembers(absl::Time now, Actions& actions);
   void Hear(const MemberId& member, uint64_t open_round, absl::Time now);
+  // Notes who keeps others waiting.
+  void NoteAwaited();
   void EvictSilentMembers(absl::Time now, Actions& actions);
   // From here on that incarnation is dead. `why` completes "worker `w-5` was evicted: ".
   void Evict(const std::string& worker, const std::string& why, absl::Time now, Actions& actions);

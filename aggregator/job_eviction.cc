@@ -1,6 +1,7 @@
 // How a job evicts members.
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,27 @@
 #include "aggregator/job.h"
 
 namespace tally {
+namespace {
+
+// A member that hangs is awaited for so many of the rounds that it usually takes part in.
+constexpr int kRoundsWithoutProgress = 10;
+
+}  // namespace
+
+void Job::NoteAwaited() {
+  std::set<std::string> awaited;
+  for (const ChunkRound& chunk : chunks_) {
+    if (chunk.phase() != ChunkRound::Phase::kOpen || chunk.num_arrived() == 0) continue;
+    for (const MemberId& member : chunk.missing()) awaited.insert(member.worker);
+  }
+  for (auto& [worker, state] : members_) {
+    if (awaited.count(worker) == 0) {
+      state.awaited_since.reset();
+    } else if (!state.awaited_since.has_value()) {
+      state.awaited_since = running_time_;
+    }
+  }
+}
 
 void Job::EvictSilentMembers(absl::Time now, Actions& actions) {
   // Nobody waits for anybody here.
@@ -18,6 +40,9 @@ void Job::EvictSilentMembers(absl::Time now, Actions& actions) {
   for (const auto& [worker, state] : members_) {
     if (state.left || state.evicted) continue;
     signs[worker] = {.silent_for = running_time_ - state.heard_at,
+                     .awaited_for = state.awaited_since.has_value()
+                                        ? running_time_ - *state.awaited_since
+                                        : absl::ZeroDuration(),
                      .connected = state.stream.has_value(),
                      .reaches_all = state.reaches_all};
   }
@@ -33,10 +58,17 @@ void Job::EvictSilentMembers(absl::Time now, Actions& actions) {
     workers.push_back(worker);
     roster.push_back(sign);
   }
-  for (const size_t position : MembersToEvict(roster, eviction_)) {
-    Evict(workers[position],
-          absl::StrFormat("silent for %.1f s", absl::ToDoubleSeconds(roster[position].silent_for)),
-          now, actions);
+  EvictionRule rule = eviction_;
+  rule.progress_after =
+      std::max(rule.progress_after, kRoundsWithoutProgress * round_times_.Median());
+  for (const size_t position : MembersToEvict(roster, rule)) {
+    const MemberSign& sign = roster[position];
+    const bool hangs = sign.awaited_for >= rule.progress_after;
+    Evict(
+        workers[position],
+        absl::StrFormat(hangs ? "others wait for its contribution for %.1f s" : "silent for %.1f s",
+                        absl::ToDoubleSeconds(hangs ? sign.awaited_for : sign.silent_for)),
+        now, actions);
   }
 }
 

@@ -7,14 +7,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "aggregator/admission.h"
 #include "aggregator/job.h"
 #include "base/status_macros.h"
 
 namespace tally {
 namespace {
 
-// Observers of a job at a time.
-constexpr size_t kMaxObservers = 64;
 // The first contribution of a newcomer is waited for so long at least.
 constexpr absl::Duration kShortestGrace = absl::Seconds(1);
 
@@ -89,7 +88,8 @@ absl::Status Job::Observe(StreamId stream, const MemberId& member, const v1::Hel
               actions);
   state = {.incarnation = member.incarnation, .stream = stream};
   Hear(member, 0, now);
-  actions.push_back(AcceptStream{stream, description_, member, std::move(welcome)});
+  actions.push_back(AcceptStream{stream, description_, member, std::move(welcome),
+                                 MaxQueuedBytes(*description_)});
   for (std::shared_ptr<const StoredResult>& result : missed) {
     actions.push_back(SendResult{{stream}, std::move(result)});
   }

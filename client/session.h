@@ -74,6 +74,8 @@ class Session {
 
   // In some chunk's roster of the next exchange: others wait for this worker.
   bool takes_part() const;
+  // The same for every chunk's roster.
+  bool takes_part_in_all() const;
 
   // A newcomer waits for the replicated state as it is now, between two rounds.
   bool state_wanted() const;

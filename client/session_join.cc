@@ -31,6 +31,12 @@ bool Session::takes_part() const {
   });
 }
 
+bool Session::takes_part_in_all() const {
+  return std::all_of(chunks_.begin(), chunks_.end(), [this](const Chunk& chunk) {
+    return chunk.history.roster().Has(identity_.member);
+  });
+}
+
 void Session::EngageNewcomer() {
   newcomer_.emplace(
       identity_.member, chunks_.size(), aggregators_.size(),
@@ -113,10 +119,7 @@ void Session::ActivateIfLevel(absl::Time now) {
   }
   // Two rounds after the one that it asked for nothing has come of it: then it asks again.
   if (activate_round_.has_value() && *round_ <= *activate_round_ + 2) return;
-  const bool is_member_everywhere = std::all_of(
-      chunks_.begin(), chunks_.end(),
-      [this](const Chunk& chunk) { return chunk.history.roster().Has(identity_.member); });
-  if (is_member_everywhere) return;
+  if (takes_part_in_all()) return;
   activate_round_ = *round_ + 2;
   for (size_t a = 0; a < aggregators_.size(); ++a) SendActivate(a, now);
 }

@@ -14,7 +14,7 @@ inline constexpr size_t kMaxSliceBytes = size_t{1} << 20;
 inline constexpr size_t kSliceBytes = size_t{512} << 10;
 
 // How far a donor's state may run ahead of what its newcomer has taken in.
-inline constexpr uint64_t kStateWindowBytes = uint64_t{4} << 20;
+inline constexpr uint64_t kStateWindowBytes = uint64_t{1} << 20;
 
 inline constexpr uint32_t kChunkElementsMultiple = 256;
 // Blocks that share a scale are multiples of it.

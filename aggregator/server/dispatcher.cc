@@ -138,7 +138,7 @@ void Dispatcher::CarryOut(Actions actions) {
       LogInfo(absl::StrCat("job `", accept.description->job, "`, run ", accept.description->run,
                            ": worker `", accept.member.worker, "`/", accept.member.incarnation,
                            " is here"));
-      sink->Accept(accept.description, accept.member);
+      sink->Accept(accept.description, accept.member, accept.max_queued_bytes);
       v1::ServerMessage message;
       *message.mutable_welcome() = std::move(accept.welcome);
       sink->Send({EncodeMessage(message)});

@@ -29,9 +29,10 @@ namespace tally {
 class StreamSink {
  public:
   virtual ~StreamSink() = default;
-  // Contributions may be read from now on. Called at most once, from inside Dispatcher::Hello.
-  virtual void Accept(std::shared_ptr<const JobDescription> description,
-                      const MemberId& member) = 0;
+  // Contributions may be read from now on. A stream that leaves more than `max_queued_bytes` lying
+  // is cut off; 0: no limit. Called at most once, from inside Dispatcher::Hello.
+  virtual void Accept(std::shared_ptr<const JobDescription> description, const MemberId& member,
+                      uint64_t max_queued_bytes) = 0;
   virtual void Send(const std::vector<grpc::ByteBuffer>& frames) = 0;
   // Ends the stream after what is queued: with a Refusal and this status, or OK. Only the first
   // call counts.

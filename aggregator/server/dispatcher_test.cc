@@ -25,7 +25,9 @@ class FakeStream final : public StreamSink {
       : dispatcher_(dispatcher), id_(dispatcher->AddStream(this)) {}
   ~FakeStream() override { dispatcher_->RemoveStream(id_); }
 
-  void Accept(std::shared_ptr<const JobDescription>, const MemberId&) override { Set(&accepted_); }
+  void Accept(std::shared_ptr<const JobDescription>, const MemberId&, uint64_t) override {
+    Set(&accepted_);
+  }
   void Send(const std::vector<grpc::ByteBuffer>&) override {}
   void Close(const absl::Status& status) override {
     {

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "aggregator/server/frames.h"
 #include "base/grpc_status.h"
+#include "base/logging.h"
 #include "base/status_macros.h"
 #include "codecs/limits.h"
 
@@ -19,7 +20,11 @@ ExchangeStream::ExchangeStream(Dispatcher* dispatcher, grpc::CallbackServerConte
 }
 
 void ExchangeStream::Accept(std::shared_ptr<const JobDescription> description,
-                            const MemberId& member) {
+                            const MemberId& member, uint64_t max_queued_bytes) {
+  {
+    const MutexLock lock(&mutex_);
+    max_queued_bytes_ = max_queued_bytes;
+  }
   reader_ = std::make_unique<ContributionReader>(description, member, &dispatcher_->backend());
   replays_ =
       std::make_unique<ReplayReader>(std::move(description), member, &dispatcher_->backend());
@@ -126,6 +131,14 @@ absl::Status ExchangeStream::HandleReplay(v1::ClientMessage& message) {
 void ExchangeStream::Send(const std::vector<grpc::ByteBuffer>& frames) {
   const MutexLock lock(&mutex_);
   if (closing_.has_value()) return;
+  for (const grpc::ByteBuffer& frame : frames) outgoing_bytes_ += frame.Length();
+  if (max_queued_bytes_ != 0 && outgoing_bytes_ > max_queued_bytes_) {
+    LogWarning(absl::StrCat("an observer left ", outgoing_bytes_,
+                            " bytes lying, may leave at most ", max_queued_bytes_,
+                            ": its stream is cut off"));
+    closing_ = absl::ResourceExhaustedError("this observer is too slow for the run");
+    return context_->TryCancel();
+  }
   outgoing_.insert(outgoing_.end(), frames.begin(), frames.end());
   WriteNext();
 }
@@ -139,6 +152,7 @@ void ExchangeStream::Close(const absl::Status& status) {
     message.mutable_refusal()->set_code(static_cast<uint32_t>(status.code()));
     message.mutable_refusal()->set_message(std::string(status.message()));
     outgoing_.push_back(EncodeMessage(message));
+    outgoing_bytes_ += outgoing_.back().Length();
   }
   WriteNext();
 }
@@ -161,10 +175,12 @@ void ExchangeStream::OnWriteDone(bool ok) {
   {
     const MutexLock lock(&mutex_);
     writing_ = false;
+    outgoing_bytes_ -= outgoing_.front().Length();
     outgoing_.pop_front();
     // The peer is gone: what is left cannot be said any more.
     if (!ok) {
       outgoing_.clear();
+      outgoing_bytes_ = 0;
       if (!closing_.has_value()) closing_ = absl::CancelledError("the worker's connection broke");
     }
     if (paused_ && outgoing_.size() <= kMaxQueuedFrames && !closing_.has_value()) {

@@ -31,7 +31,8 @@ class ExchangeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, gr
   // `dispatcher` must outlive the stream; `context` is the call's.
   ExchangeStream(Dispatcher* dispatcher, grpc::CallbackServerContext* context);
 
-  void Accept(std::shared_ptr<const JobDescription> description, const MemberId& member) override;
+  void Accept(std::shared_ptr<const JobDescription> description, const MemberId& member,
+              uint64_t max_queued_bytes) override;
   void Send(const std::vector<grpc::ByteBuffer>& frames) override;
   void Close(const absl::Status& status) override;
   void Abort() override;
@@ -60,6 +61,8 @@ class ExchangeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, gr
 
   Mutex mutex_;
   std::deque<grpc::ByteBuffer> outgoing_ ABSL_GUARDED_BY(mutex_);
+  uint64_t outgoing_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t max_queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   // No read is under way, until the queue is shorter.
   bool paused_ ABSL_GUARDED_BY(mutex_) = false;

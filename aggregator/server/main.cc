@@ -44,6 +44,9 @@ ABSL_FLAG(absl::Duration, evict_after, absl::Seconds(30),
           "aggregators; its run goes on without it.");
 ABSL_FLAG(absl::Duration, minority_after, absl::Seconds(120),
           "The same if fewer of the others do, but at least one.");
+ABSL_FLAG(absl::Duration, progress_after, absl::Minutes(5),
+          "A worker that is heard, but for whose contribution others have waited for so long, is "
+          "held for dead like a silent one: longer than any step, validation or checkpoint takes.");
 ABSL_FLAG(absl::Duration, recover_after, absl::Seconds(30),
           "After its start the aggregator holds nobody for dead for so long.");
 ABSL_FLAG(absl::Duration, forget_after, absl::Seconds(30),
@@ -90,6 +93,7 @@ absl::Status Run(const sigset_t& stop_signals) {
            .drain_timeout = absl::GetFlag(FLAGS_drain_timeout),
            .evict_after = absl::GetFlag(FLAGS_evict_after),
            .minority_after = absl::GetFlag(FLAGS_minority_after),
+           .progress_after = absl::GetFlag(FLAGS_progress_after),
            .recover_after = absl::GetFlag(FLAGS_recover_after)},
           backend, &clock));
   LogInfo(absl::StrCat("aggregator `", absl::GetFlag(FLAGS_name), "` listens on ",

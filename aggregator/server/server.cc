@@ -62,6 +62,7 @@ absl::Status Validate(const ServerOptions& options) {
   TALLY_RETURN_IF_ERROR(check_positive("forget_after", options.forget_after));
   TALLY_RETURN_IF_ERROR(check_positive("evict_after", options.evict_after));
   TALLY_RETURN_IF_ERROR(check_positive("recover_after", options.recover_after));
+  TALLY_RETURN_IF_ERROR(check_positive("progress_after", options.progress_after));
   if (options.minority_after < options.evict_after) {
     return absl::InvalidArgumentError(absl::StrCat(
         "`minority_after` = ", absl::FormatDuration(options.minority_after),
@@ -77,7 +78,9 @@ EngineOptions MakeEngineOptions(const ServerOptions& options, const Clock& clock
       .window_chunks = options.window_chunks,
       .forget_after = options.forget_after,
       .silence_limit = options.silence_limit,
-      .eviction = {.evict_after = options.evict_after, .minority_after = options.minority_after},
+      .eviction = {.evict_after = options.evict_after,
+                   .minority_after = options.minority_after,
+                   .progress_after = options.progress_after},
       .recover_after = options.recover_after};
   engine.instance.set_start_us(static_cast<uint64_t>(absl::ToUnixMicros(clock.Now())));
   std::random_device random;

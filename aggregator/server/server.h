@@ -29,6 +29,8 @@ struct ServerOptions {
   // evict_after.
   absl::Duration evict_after = absl::Seconds(30);
   absl::Duration minority_after = absl::Seconds(120);
+  // When one is that is heard, but never contributes.
+  absl::Duration progress_after = absl::Minutes(5);
   // How long after its start the aggregator waits for members to come before it may evict any.
   absl::Duration recover_after = absl::Seconds(30);
 };

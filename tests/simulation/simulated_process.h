@@ -127,8 +127,8 @@ class SimulatedWorker {
   // Leave ended with DEADLINE_EXCEEDED.
   bool left_late() const { return left_late_; }
   bool started() const { return session_.started(); }
-  // It has the state, and is in the roster.
-  bool takes_part() const { return !finished() && session_.takes_part(); }
+  // It has the state, and is in the roster of every chunk.
+  bool takes_part() const { return !finished() && session_.takes_part_in_all(); }
   // It came when the run had begun.
   bool is_newcomer() const { return session_.joined_state().has_value(); }
   // The run was over before it had come in.

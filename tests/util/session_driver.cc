@@ -16,6 +16,9 @@ std::string SessionDriver::Line(const SessionAction& action) {
                         result->result.counted ? " counted" : " missed");
   }
   if (absl::holds_alternative<RunStarted>(action)) return "started";
+  if (const auto* cut = absl::get_if<CutStream>(&action)) {
+    return absl::StrCat("cut ", cut->aggregator);
+  }
   if (absl::holds_alternative<RunLeft>(action)) return "left";
   if (absl::holds_alternative<SessionFailed>(action)) return "failed";
   const auto& sent = absl::get<SendMessage>(action);
@@ -33,6 +36,14 @@ std::string SessionDriver::Line(const SessionAction& action) {
     case v1::ClientMessage::kLeave:
       leave_ = sent.message.leave();
       return absl::StrCat("leave ", sent.aggregator);
+    case v1::ClientMessage::kActivate:
+      return absl::StrCat("activate ", sent.message.activate().round(), " at ", sent.aggregator);
+    case v1::ClientMessage::kStateRequest:
+      state_request_ = sent.message.state_request();
+      return absl::StrCat("ask ", sent.aggregator);
+    case v1::ClientMessage::kStatePart:
+      state_part_ = sent.message.state_part();
+      return absl::StrCat("give ", sent.message.payload(), " to ", sent.aggregator);
     default:
       return "unexpected";
   }
@@ -58,6 +69,18 @@ void SessionDriver::Welcome(size_t aggregator, uint32_t window_chunks, uint64_t 
   session_.OnWelcome(aggregator,
                      WelcomeFrom(options_.aggregators[aggregator].name, window_chunks, instance),
                      now_);
+}
+
+void SessionDriver::WelcomeAsObserver(size_t aggregator, absl::optional<uint64_t> head_round) {
+  v1::Welcome welcome = WelcomeFrom(options_.aggregators[aggregator].name);
+  welcome.set_verdict(v1::Welcome::VERDICT_OBSERVER);
+  const size_t num_chunks = options_.layout->chunks().size();
+  for (size_t c = aggregator; c < num_chunks; c += options_.aggregators.size()) {
+    v1::Welcome::ChunkState& chunk = *welcome.add_chunks();
+    chunk.set_chunk(static_cast<uint32_t>(c));
+    if (head_round.has_value()) chunk.mutable_head()->set_round(*head_round);
+  }
+  session_.OnWelcome(aggregator, welcome, now_);
 }
 
 void SessionDriver::Result(const v1::ResultHeader& header) {

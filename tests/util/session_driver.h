@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "absl/types/optional.h"
 #include "client/session.h"
 #include "codecs/exchange.h"
 #include "proto/tally/v1/aggregation.pb.h"
@@ -29,20 +30,24 @@ class SessionDriver {
   absl::Time now() const { return now_; }
 
   // One line per action since the last call, in order: "open 0", "hello 0", "send chunk 3 to 1",
-  // "abstain chunk 3 to 1", "heartbeat 0", "leave 0", "started", "result 3 counted",
-  // "result 3 missed", "left", "failed".
+  // "abstain chunk 3 to 1", "heartbeat 0", "leave 0", "activate 7 at 0", "ask 0", "give state to
+  // 0", "cut 0", "started", "result 3 counted", "result 3 missed", "left", "failed".
   std::vector<std::string> Take();
   // Of the last messages of these kinds that Take() has seen.
   const v1::Hello& hello() const { return hello_; }
   const v1::Contribution& contribution() const { return contribution_; }
   const v1::Heartbeat& heartbeat() const { return heartbeat_; }
   const v1::Leave& leave() const { return leave_; }
+  const v1::StateRequest& state_request() const { return state_request_; }
+  const v1::StatePart& state_part() const { return state_part_; }
 
   void Tick() { session_.Tick(now_); }
   // Moves time on, ticking at every moment that the session asks for.
   void Advance(absl::Duration duration);
 
   void Welcome(size_t aggregator, uint32_t window_chunks = 4, uint64_t instance = 1);
+  // Of an observer; every chunk stands at this round; unset: nowhere yet.
+  void WelcomeAsObserver(size_t aggregator, absl::optional<uint64_t> head_round = absl::nullopt);
   void Result(const v1::ResultHeader& header);
   void Genesis(uint32_t chunk) { Result(results_.GenesisOf(chunk)); }
   // Ticks, welcomes and genesis of all chunks; forgets the actions.
@@ -69,6 +74,8 @@ class SessionDriver {
   v1::Contribution contribution_;
   v1::Heartbeat heartbeat_;
   v1::Leave leave_;
+  v1::StateRequest state_request_;
+  v1::StatePart state_part_;
 };
 
 }  // namespace tally
