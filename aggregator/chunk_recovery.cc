@@ -26,6 +26,12 @@ bool Covers(bool is_set, const v1::RoundRange& range, uint64_t round) {
   return is_set && round - range.first() <= range.last() - range.first();
 }
 
+// A newcomer may stand at an entry of which it has the state alone.
+bool HoldsHead(const ChunkClaim& claim) {
+  return claim.head.has_value() &&
+         Covers(claim.progress.has_results(), claim.progress.results(), claim.head->round());
+}
+
 bool LeavesResidual(const v1::ResultHeader& header) { return header.exchange().has_sign(); }
 
 }  // namespace
@@ -73,7 +79,7 @@ void ChunkRecovery::FindNewest() {
   roster_.reset();
   for (const auto& [worker, entry] : claims_) {
     const ChunkClaim& claim = entry.second;
-    if (!claim.head.has_value()) continue;
+    if (!HoldsHead(claim)) continue;
     if (newest_ != nullptr && IndexOf(*claim.head) <= IndexOf(*newest_)) continue;
     newest_ = &*claim.head;
     roster_ = claim.rosters.at(newest_->epoch());
@@ -121,12 +127,16 @@ void ChunkRecovery::StartReading(Work& work) {
       lowest = index;
       lowest_round = claim.head.has_value() ? claim.head->round() : description_->first_round - 1;
     }
-    if (holder == nullptr && claim.head.has_value() && index == IndexOf(*newest_)) {
-      holder = &member;
-    }
   }
-  // The newest head is a member's: a worker outside of its own head's roster is none.
-  TALLY_CHECK(holder != nullptr, "somebody in the roster holds the newest entry");
+  // An observer's is as good as a member's; who has seen more than the newest one comes first.
+  bool holds_all = false;
+  for (const auto& [worker, entry] : claims_) {
+    const ChunkClaim& claim = entry.second;
+    if (!HoldsHead(claim) || claim.head->chain() != newest_->chain() || holds_all) continue;
+    holder = &entry.first;
+    holds_all = Covers(true, claim.progress.results(), lowest_round);
+  }
+  TALLY_CHECK(holder != nullptr, "somebody here holds the newest entry");
   work.asks.push_back(
       {*holder, NeedOf(v1::Need::KIND_RESULT, chunk_, lowest_round, newest_->round())});
   ChooseSnapshot(work);

@@ -80,6 +80,7 @@ class ChunkRecoveryTest : public testing::Test {
     v1::ChunkProgress& progress = claim.progress;
     progress.mutable_headers()->set_first(results_[0]->place.round);
     progress.mutable_headers()->set_last(claim.head->round());
+    *progress.mutable_results() = progress.headers();
     if (index > 0) {
       progress.mutable_contributions()->set_first(0);
       progress.mutable_contributions()->set_last(claim.head->round());
@@ -157,6 +158,17 @@ TEST_F(ChunkRecoveryTest, WaitsForEverybodyInTheNewestHeadsRoster) {
   EXPECT_THAT(recovery_->missing(), IsEmpty());
   EXPECT_THAT(Names(recovery_->Proceed(true).asks),
               ElementsAre("w-0 KIND_RESULT 2..3", "w-0 KIND_HEADER 0..3"));
+}
+
+TEST_F(ChunkRecoveryTest, WhoHasTheStateOfTheNewestEntryAloneHoldsNothingOfIt) {
+  ChunkClaim newcomer = ClaimUpTo(3);
+  newcomer.progress.clear_results();
+  recovery_->SetClaim({"w-7", 700}, newcomer);
+  EXPECT_FALSE(recovery_->has_history());
+  recovery_->SetClaim(Member(0), ClaimUpTo(3));
+  recovery_->SetClaim(Member(1), ClaimUpTo(3));
+  AnswerAll();
+  EXPECT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
 }
 
 TEST_F(ChunkRecoveryTest, GoesOnExactlyWhereTheLostOneStood) {

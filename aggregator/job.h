@@ -152,8 +152,9 @@ class Job {
   // Of the results after the heads in the Hello those that are kept.
   absl::StatusOr<std::vector<std::shared_ptr<const StoredResult>>> MissedByObserver(
       const v1::Hello& hello) const;
-  // Of observers who were here while the run was read back: those whose history is another one.
-  void CloseLostObservers(JobRecovery& recovery, Actions& actions);
+  // Closes the streams of those who were here while the run was read back and whose heads do not
+  // lead on to what was read.
+  void CloseLost(const JobRecovery& recovery, Actions& actions);
   // An observer may have a result that nobody else has read, and that a crash undid; or it was away
   // for too long.
   static absl::Status LostTrackError(uint32_t chunk, const v1::Entry& head);

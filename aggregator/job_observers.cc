@@ -250,22 +250,20 @@ bool Job::InSomeRoster(const MemberId& member) const {
                      [&](const ChunkRound& chunk) { return chunk.history().roster().Has(member); });
 }
 
-void Job::CloseLostObservers(JobRecovery& recovery, Actions& actions) {
-  for (auto entry = observers_.begin(); entry != observers_.end();) {
-    absl::Status lost;
-    for (size_t i = 0; i < chunks_.size() && lost.ok(); ++i) {
-      const absl::optional<v1::Entry> head =
-          recovery.chunks()[i].HeadOf({entry->first, entry->second.incarnation});
-      if (head.has_value() && !chunks_[i].history().LeadsOnFrom(*head)) {
-        lost = LostTrackError(chunks_[i].chunk(), *head);
+void Job::CloseLost(const JobRecovery& recovery, Actions& actions) {
+  for (std::map<std::string, MemberState>* map : {&members_, &observers_}) {
+    for (auto& [worker, state] : *map) {
+      for (size_t i = 0; i < chunks_.size(); ++i) {
+        const absl::optional<v1::Entry> head =
+            recovery.chunks()[i].HeadOf({worker, state.incarnation});
+        if (!head.has_value() || chunks_[i].history().LeadsOnFrom(*head)) continue;
+        CloseMember(state, LostTrackError(chunks_[i].chunk(), *head), actions);
+        break;
       }
     }
-    if (lost.ok()) {
-      ++entry;
-      continue;
-    }
-    CloseMember(entry->second, lost, actions);
-    entry = observers_.erase(entry);
+  }
+  for (auto entry = observers_.begin(); entry != observers_.end();) {
+    entry = entry->second.stream.has_value() ? std::next(entry) : observers_.erase(entry);
   }
 }
 

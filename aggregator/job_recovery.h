@@ -56,6 +56,7 @@ class JobRecovery {
   std::vector<MemberId> missing() const;
   size_t num_recovered() const;
   std::vector<ChunkRecovery>& chunks() { return chunks_; }
+  const std::vector<ChunkRecovery>& chunks() const { return chunks_; }
   // The roster with which a chunk without history begins.
   const Roster& roster_to_begin() const;
 

@@ -58,7 +58,9 @@ void Job::FinishRecovery(absl::Time now, Actions& actions) {
         const MemberId member = {worker, state.incarnation};
         const bool is_known = map == &observers_ || history.roster().Has(member);
         if (!state.stream.has_value() || !is_known) continue;
-        for (auto& result : history.ResultsAfter(recovery.HeadOf(member))) {
+        const absl::optional<v1::Entry> head = recovery.HeadOf(member);
+        if (head.has_value() && !history.LeadsOnFrom(*head)) continue;
+        for (auto& result : history.ResultsAfter(head)) {
           actions.push_back(SendResult{{*state.stream}, std::move(result)});
         }
       }
@@ -68,7 +70,7 @@ void Job::FinishRecovery(absl::Time now, Actions& actions) {
       "job `", description_->job, "`, run ", description_->run, ": read back from its workers in ",
       absl::FormatDuration(absl::Floor(now - created_at_, absl::Milliseconds(1))))});
   PromoteObservers();
-  CloseLostObservers(*recovery_, actions);
+  CloseLost(*recovery_, actions);
   recovery_.reset();
   formed_ = true;
   for (const auto& [worker, incarnation] : fences_) {
@@ -117,15 +119,13 @@ void Job::CloseStrangers(Actions& actions) {
       ++entry;
       continue;
     }
-    const std::string why =
-        absl::StrCat("`member` = ", worker, "/", member.incarnation,
-                     ", must be one of those that run ", description_->run, " of job `",
-                     description_->job, "` had before this aggregator was restarted");
+    const std::string why = absl::StrCat(
+        "`member` = ", worker, "/", member.incarnation, ", must be one of those that run ",
+        description_->run, " of job `", description_->job,
+        "` had before this aggregator was restarted: this worker must come anew");
     // Who comes with empty hands may come again, to a run that goes on.
-    CloseMember(
-        state,
-        state.holds_history ? absl::FailedPreconditionError(why) : absl::UnavailableError(why),
-        actions);
+    CloseMember(state, state.holds_history ? absl::AbortedError(why) : absl::UnavailableError(why),
+                actions);
     entry = members_.erase(entry);
   }
 }

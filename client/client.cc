@@ -1,11 +1,15 @@
 #include "client/client.h"
 
+#include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/status_macros.h"
 #include "client/client_impl.h"
+#include "client/transport.h"
+#include "client/transport/faulty_transport.h"
 #include "client/transport/grpc_transport.h"
 #include "kernels/backends.h"
 
@@ -17,7 +21,11 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(ClientOptions options) {
   for (const AggregatorAddress& aggregator : options.aggregators) {
     addresses.push_back(aggregator.address);
   }
-  return ConnectWithTransport(std::move(options), CreateGrpcTransport(addresses),
+  std::unique_ptr<Transport> transport = CreateGrpcTransport(addresses);
+  if (!options.faults.empty() && !addresses.empty()) {
+    transport = MakeFaultyTransport(std::move(transport), options.faults, addresses.size());
+  }
+  return ConnectWithTransport(std::move(options), std::move(transport),
                               std::make_shared<RealClock>(), backend);
 }
 

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "base/fault_plan.h"
 #include "codecs/layout.h"
 #include "codecs/limits.h"
 
@@ -64,6 +65,9 @@ struct ClientOptions {
   // How long a round may make no progress at an aggregator before NextResult gives up with the
   // reason.
   absl::Duration aggregator_timeout = absl::Minutes(10);
+  // Faults that are injected into this worker, to test the job: none by default.
+  FaultPlan faults;
+
   // Largest pause between two signs of life.
   absl::Duration heartbeat_interval = absl::Seconds(1);
 };

@@ -12,6 +12,7 @@
 #include "absl/flags/usage_config.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/fault_plan.h"
 #include "base/status_macros.h"
 #include "client/optimizers/create_optimizer.h"
 #include "examples/method_presets.h"
@@ -103,6 +104,9 @@ ABSL_FLAG(absl::optional<uint32_t>, chunk_elements, absl::nullopt,
 ABSL_FLAG(uint32_t, arrival_jitter_ms, 0,
           "Wait a random time, at most so long, before each step: shuffles the order in which "
           "contributions arrive, which must change nothing.");
+ABSL_FLAG(std::string, faults, "",
+          "Faults to inject into this worker, such as seed=1,cut=2s,delay=20ms,kill=1m: mean times "
+          "between cuts of its streams and until it kills itself, the longest delay of a message.");
 ABSL_FLAG(absl::Duration, start_timeout, absl::Minutes(2),
           "How long to wait for aggregators and the other workers.");
 ABSL_FLAG(absl::Duration, aggregator_timeout, absl::Minutes(2),
@@ -229,6 +233,7 @@ absl::StatusOr<TrainerOptions> ReadTrainerFlags(int argc, char** argv, absl::str
   options.arrival_jitter_ms = absl::GetFlag(FLAGS_arrival_jitter_ms);
   options.start_timeout = absl::GetFlag(FLAGS_start_timeout);
   options.aggregator_timeout = absl::GetFlag(FLAGS_aggregator_timeout);
+  TALLY_ASSIGN_OR_RETURN(options.faults, ParseFaultPlan(absl::GetFlag(FLAGS_faults)));
   TALLY_RETURN_IF_ERROR(ValidateTrainerOptions(options));
   return options;
 }

@@ -130,6 +130,7 @@ absl::StatusOr<ClientOptions> MakeClientOptions(const TrainerOptions& options, M
   client.seed = options.seed;
   client.initial_state_digest = ParametersDigest(model.parameters());
   client.elastic = true;
+  client.faults = options.faults;
   client.start_timeout = options.start_timeout;
   client.aggregator_timeout = options.aggregator_timeout;
   return client;

@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "base/fault_plan.h"
 #include "client/client_options.h"
 #include "client/optimizers/create_optimizer.h"
 #include "examples/model.h"
@@ -47,6 +48,7 @@ struct TrainerOptions {
   uint32_t arrival_jitter_ms = 0;
   absl::Duration start_timeout;
   absl::Duration aggregator_timeout;
+  FaultPlan faults;
 };
 
 // Returns INVALID_ARGUMENT, naming flag, value and rule, if `job`, `worker` or `text` is empty;

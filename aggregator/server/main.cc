@@ -16,6 +16,7 @@
 #include "aggregator/server/server.h"
 #include "base/byte_size.h"
 #include "base/clock.h"
+#include "base/fault_plan.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
 #include "kernels/backends.h"
@@ -51,6 +52,10 @@ ABSL_FLAG(absl::Duration, recover_after, absl::Seconds(30),
           "After its start the aggregator holds nobody for dead for so long.");
 ABSL_FLAG(absl::Duration, forget_after, absl::Seconds(30),
           "A run of which no worker has been connected for so long is over.");
+ABSL_FLAG(
+    std::string, faults, "",
+    "A fault to inject, for tests of jobs: seed=1,kill=30s kills this process with SIGKILL at a "
+    "random time with that mean.");
 ABSL_FLAG(std::string, log_level, "info", "debug, info, warning, error or off.");
 
 namespace tally {
@@ -69,7 +74,30 @@ absl::Status WritePortFile(const std::string& path, int port) {
   return absl::OkStatus();
 }
 
+// Of an aggregator's own faults there is one.
+absl::StatusOr<FaultPlan> ReadFaults() {
+  TALLY_ASSIGN_OR_RETURN(const FaultPlan faults, ParseFaultPlan(absl::GetFlag(FLAGS_faults)));
+  if (faults.cut == absl::InfiniteDuration() && faults.delay == absl::ZeroDuration()) return faults;
+  return absl::InvalidArgumentError(
+      absl::StrCat("`faults` = \"", absl::GetFlag(FLAGS_faults),
+                   "\", must have no cut and no delay, which are the workers' to inject"));
+}
+
+// Returns the signal that stops this process, unless it is to kill itself before.
+int AwaitSignal(const sigset_t& stop_signals, const FaultPlan& faults) {
+  int signal = 0;
+  if (faults.kill == absl::InfiniteDuration()) {
+    sigwait(&stop_signals, &signal);
+    return signal;
+  }
+  const timespec wait = absl::ToTimespec(FaultTimes(faults.seed, 0).Around(faults.kill));
+  signal = sigtimedwait(&stop_signals, nullptr, &wait);
+  if (signal < 0) raise(SIGKILL);
+  return signal;
+}
+
 absl::Status Run(const sigset_t& stop_signals) {
+  TALLY_ASSIGN_OR_RETURN(const FaultPlan faults, ReadFaults());
   TALLY_RETURN_IF_ERROR(InitLogging(absl::GetFlag(FLAGS_log_level)));
   const absl::StatusOr<uint64_t> memory_limit = ParseByteSize(absl::GetFlag(FLAGS_memory_limit));
   if (!memory_limit.ok()) {
@@ -103,8 +131,7 @@ absl::Status Run(const sigset_t& stop_signals) {
     TALLY_RETURN_IF_ERROR(WritePortFile(absl::GetFlag(FLAGS_port_file), server->port()));
   }
 
-  int signal = 0;
-  sigwait(&stop_signals, &signal);
+  const int signal = AwaitSignal(stop_signals, faults);
   LogInfo(absl::StrCat("signal ", signal, ": draining for ",
                        absl::FormatDuration(absl::GetFlag(FLAGS_drain_timeout)), " at most"));
   const uint32_t unfinished = server->Drain();

@@ -134,11 +134,8 @@ void SimulatedAggregator::ReceiveEnd(const std::shared_ptr<SimulatedStream>& str
 
 void SimulatedAggregator::TakeEnd(const std::shared_ptr<SimulatedStream>& stream) {
   if (streams_.erase(stream->id) == 0 || engine_ == nullptr) return;
+  // The worker, if it lives, learns of it from the network, and not that all is well.
   CarryOut(engine_->HandleClosed(stream->id));
-  network_->SendDown(stream, [stream] {
-    stream->broken = true;
-    stream->worker->LoseStream(*stream, absl::OkStatus());
-  });
 }
 
 void SimulatedAggregator::RunLater(ExchangeTask task) {

@@ -49,7 +49,7 @@ std::string SimulatedWorker::WaitingFor() const {
 bool SimulatedWorker::was_evicted() const {
   const absl::string_view why = failure_.message();
   return (absl::IsFailedPrecondition(failure_) && absl::StrContains(why, "evicted")) ||
-         (absl::IsAborted(failure_) && absl::StrContains(why, "must come anew"));
+         (is_newcomer() && absl::IsAborted(failure_) && absl::StrContains(why, "must come anew"));
 }
 
 bool SimulatedWorker::came_too_late() const {
