@@ -103,7 +103,11 @@ bool ChunkLog::LeadsOnFrom(const v1::Entry& entry) const {
     if (num_after > results_.size()) return false;
     if (header->chain == entry.chain()) return true;
   }
-  return false;
+  if (results_.size() != headers_.size() || results_.empty()) return false;
+  // What was read back may begin right after it.
+  v1::ResultHeader first;
+  return first.ParseFromString(results_.front()->message.header()) &&
+         first.prev_chain() == entry.chain();
 }
 
 bool ChunkLog::Contains(const Place& place, uint64_t chain) const {

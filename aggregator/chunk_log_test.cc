@@ -1,8 +1,10 @@
 #include "aggregator/chunk_log.h"
 
 #include <utility>
+#include <vector>
 
 #include "aggregator/admission.h"
+#include "codecs/checked_result.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -103,6 +105,35 @@ TEST(ChunkLogTest, KnowsItsOwnEntriesByRoundAndChain) {
   EXPECT_TRUE(history.Contains({0, 0}, first->chain));
   EXPECT_FALSE(history.Contains({0, 0}, genesis->chain));
   EXPECT_FALSE(history.Contains({1, 0}, first->chain));
+}
+
+v1::Entry EntryWith(uint64_t chain) {
+  v1::Entry entry;
+  entry.set_chain(chain);
+  return entry;
+}
+
+TEST(ChunkLogTest, LeadsOnFromEntriesAfterWhichAllResultsAreKept) {
+  ChunkLog history;
+  std::vector<uint64_t> chains;
+  history.Append(GenesisBefore(0), nullptr, {}, false);
+  for (uint64_t round = 0; round < 4; ++round) {
+    chains.push_back(history.Append(HeaderOf(round), nullptr, {}, false)->chain);
+  }
+  EXPECT_TRUE(history.LeadsOnFrom(EntryWith(chains[3])));
+  EXPECT_TRUE(history.LeadsOnFrom(EntryWith(chains[1])));
+  EXPECT_FALSE(history.LeadsOnFrom(EntryWith(chains[0])));
+  EXPECT_FALSE(history.LeadsOnFrom(EntryWith(chains[3] + 1)));
+
+  // What was read back may begin right after an entry.
+  ChunkLog restored;
+  CheckedResult newest;
+  newest.header = Parse(*history.newest());
+  newest.header_bytes = history.newest()->message.header();
+  newest.chain = history.chain();
+  restored.Restore({newest}, history.roster());
+  EXPECT_TRUE(restored.LeadsOnFrom(EntryWith(chains[2])));
+  EXPECT_FALSE(restored.LeadsOnFrom(EntryWith(chains[1])));
 }
 
 TEST(ChunkLogTest, ForgetsHeadersPastTheLimit) {

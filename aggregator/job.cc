@@ -91,12 +91,13 @@ absl::StatusOr<std::vector<std::shared_ptr<const StoredResult>>> Job::MissedResu
       continue;
     }
     const Place place = {head->second->round(), head->second->half()};
-    if (!history.Contains(place, head->second->chain())) {
+    const bool leads_on = history.LeadsOnFrom(*head->second);
+    if (!leads_on && !history.Contains(place, head->second->chain())) {
       return absl::FailedPreconditionError(
           absl::StrCat("`chunks[", chunk.chunk(), "].head` = ", PlaceName(place), ", chain ",
                        absl::Hex(head->second->chain()), ", must be in this aggregator's history"));
     }
-    if (!history.LeadsOnFrom(*head->second)) return LostTrackError(chunk.chunk(), *head->second);
+    if (!leads_on) return LostTrackError(chunk.chunk(), *head->second);
     auto results = history.ResultsAfter(*head->second);
     std::move(results.begin(), results.end(), std::back_inserter(missed));
   }

@@ -64,11 +64,11 @@ void Job::EvictSilentMembers(absl::Time now, Actions& actions) {
   for (const size_t position : MembersToEvict(roster, rule)) {
     const MemberSign& sign = roster[position];
     const bool hangs = sign.awaited_for >= rule.progress_after;
-    Evict(
-        workers[position],
-        absl::StrFormat(hangs ? "others wait for its contribution for %.1f s" : "silent for %.1f s",
-                        absl::ToDoubleSeconds(hangs ? sign.awaited_for : sign.silent_for)),
-        now, actions);
+    const absl::Duration since = hangs ? sign.awaited_for : sign.silent_for;
+    Evict(workers[position],
+          absl::StrCat(hangs ? "others wait for its contribution for " : "silent for ",
+                       absl::StrFormat("%.1f s", absl::ToDoubleSeconds(since))),
+          now, actions);
   }
 }
 

@@ -131,7 +131,7 @@ class SimulatedWorker {
   bool takes_part() const { return !finished() && session_.takes_part_in_all(); }
   // It came when the run had begun.
   bool is_newcomer() const { return session_.joined_state().has_value(); }
-  // The run was over before it had come in.
+  // The run was over before it had come in, or while it watched.
   bool came_too_late() const;
   // Has left, failed or was killed.
   bool finished() const { return left_ || dead_ || !failure_.ok(); }

@@ -55,6 +55,7 @@ bool SimulatedWorker::was_evicted() const {
 bool SimulatedWorker::came_too_late() const {
   const absl::string_view why = failure_.message();
   return (absl::IsFailedPrecondition(failure_) && absl::StrContains(why, "is over")) ||
+         (absl::IsUnavailable(failure_) && absl::StrContains(why, "is not here")) ||
          (absl::IsDeadlineExceeded(failure_) && absl::StrContains(why, "has not started"));
 }
 
