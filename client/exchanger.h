@@ -42,6 +42,8 @@ struct ChunkResult {
 //   for each chunk, in any order:  Contribute(chunk) or Abstain(chunk)     any time; never blocks
 //   for each chunk:                NextResult() or PollResult()            in order of arrival
 //
+// The result of a chunk comes after this worker's turn, also if the others have closed the exchange
+// before.
 // A result with elements to be answered (HasSecondHalf of its exchange) opens the second half of
 // the chunk's round: the caller contributes once more, a ValuesExchange, and another result comes.
 // The round is over when the last results of all chunks were handed out. Sending, receiving and

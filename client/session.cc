@@ -206,12 +206,14 @@ absl::Status Session::Contribute(uint32_t chunk, v1::Contribution contribution,
   const Place place = {*round_, contribution.exchange().has_values() ? 1u : 0u};
   TALLY_RETURN_IF_ERROR(CheckTurn(chunk, place));
   ++state.contributed_halves;
+  const bool is_member = state.history.roster().Has(identity_.member);
   if (state.history.HasResult(place)) {
-    if (!contribution.abstain()) ++counters_.missed_contributions;
+    if (!contribution.abstain() && is_member) ++counters_.missed_contributions;
+    DeliverHeld(state);
     return absl::OkStatus();
   }
   const size_t aggregator = chunk % aggregators_.size();
-  if (!state.history.roster().Has(identity_.member)) {
+  if (!is_member) {
     state.watching = true;
     ++aggregators_[aggregator].num_watching;
     SendWindow(aggregator, now);

@@ -153,6 +153,9 @@ class Session {
     absl::optional<OpenContribution> open;
     // The caller has put in what nobody wants: a result is awaited all the same.
     bool watching = false;
+    // Results of the open round that came before the caller's turn, in order: others closed it
+    // without this worker. They are handed out when the caller has contributed.
+    std::vector<ChunkResult> held;
   };
   // One aggregator and its chunks: number `aggregator` and every size-of-the-list-th after it.
   // Their positions count 0, 1, 2...
@@ -216,6 +219,8 @@ class Session {
   void Archive(const ChunkHistory::Applied& applied, const CheckedResult& result);
   void TakeResult(const ChunkHistory::Applied& applied, CheckedResult result);
   void Deliver(ChunkResult result);
+  // Delivers what was held until the caller's turn, which has come.
+  void DeliverHeld(Chunk& chunk);
   // The aggregator has made progress, or a round has begun: its waits begin anew.
   void Answered(size_t aggregator, absl::Time now);
   void EndIfLeft();

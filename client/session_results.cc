@@ -107,9 +107,18 @@ void Session::TakeResult(const ChunkHistory::Applied& applied, CheckedResult res
 }
 
 void Session::Deliver(ChunkResult result) {
+  Chunk& chunk = chunks_[result.chunk];
+  if (chunk.contributed_halves <= result.half) {
+    chunk.held.push_back(std::move(result));
+    return;
+  }
   const bool over = !result.exchange.has_value() || !HasSecondHalf(*result.exchange);
   if (over && --missing_results_ == 0) ++counters_.rounds;
   actions_.emplace_back(DeliverResult{std::move(result)});
+}
+
+void Session::DeliverHeld(Chunk& chunk) {
+  for (ChunkResult& result : std::exchange(chunk.held, {})) Deliver(std::move(result));
 }
 
 void Session::Answered(size_t aggregator, absl::Time now) {

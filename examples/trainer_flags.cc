@@ -22,7 +22,11 @@ ABSL_FLAG(std::string, worker, "", "This worker's name; if empty, w- and its ran
 ABSL_FLAG(uint32_t, rank, 0,
           "This worker's number, from 0: decides its share of the text. Number 0 shows progress "
           "and validates.");
-ABSL_FLAG(uint32_t, workers, 1, "Workers of the run; equal on all.");
+ABSL_FLAG(uint32_t, workers, 1, "Workers that begin the run; equal on all.");
+ABSL_FLAG(
+    uint32_t, max_workers, 0,
+    "Workers that the run may grow to, equal on all; 0: as many as begin it. Who comes when it "
+    "has begun has a --worker of its own and shares the text of one of the --rank's.");
 ABSL_FLAG(std::string, aggregators, "agg-0=127.0.0.1:7070",
           "name=host:port of each aggregator, separated by commas; equal on all workers.");
 ABSL_FLAG(uint64_t, run, 0,
@@ -207,6 +211,7 @@ absl::StatusOr<TrainerOptions> ReadTrainerFlags(int argc, char** argv, absl::str
   options.worker = absl::GetFlag(FLAGS_worker);
   if (options.worker.empty()) options.worker = absl::StrCat("w-", options.rank);
   options.workers = absl::GetFlag(FLAGS_workers);
+  options.max_workers = absl::GetFlag(FLAGS_max_workers);
   TALLY_ASSIGN_OR_RETURN(options.aggregators, ParseAggregators(absl::GetFlag(FLAGS_aggregators)));
   options.run = absl::GetFlag(FLAGS_run);
   options.optimizer = absl::GetFlag(FLAGS_optimizer);

@@ -50,6 +50,10 @@ absl::Status ValidateTrainerOptions(const TrainerOptions& options) {
   TALLY_RETURN_IF_ERROR(CheckPositive("workers", uint64_t{options.workers}));
   TALLY_RETURN_IF_ERROR(CheckPositive("rounds", options.rounds));
   TALLY_RETURN_IF_ERROR(CheckPositive("metrics_every", options.metrics_every));
+  if (options.max_workers != 0 && options.max_workers < options.workers) {
+    return FlagError("max_workers", absl::StrCat(options.max_workers),
+                     absl::StrCat("must be 0 or at least --workers = ", options.workers));
+  }
   if (options.rank >= options.workers) {
     return FlagError("rank", absl::StrCat(options.rank),
                      absl::StrCat("must be less than --workers (", options.workers, ")"));
@@ -126,6 +130,7 @@ absl::StatusOr<ClientOptions> MakeClientOptions(const TrainerOptions& options, M
                                           layout.chunk_elements(), dealing));
   }
   client.expected_workers = options.workers;
+  client.roster_limit = options.max_workers;
   client.run = options.run;
   client.seed = options.seed;
   client.initial_state_digest = ParametersDigest(model.parameters());

@@ -56,6 +56,8 @@ TEST(ValidateTrainerOptionsTest, RefusesByFlagValueAndRule) {
       {"`--worker` = \"\"", [](TrainerOptions& o) { o.worker.clear(); }},
       {"`--text` = \"\"", [](TrainerOptions& o) { o.text.clear(); }},
       {"`--workers` = 0", [](TrainerOptions& o) { o.workers = 0; }},
+      {"`--max_workers` = 3, must be 0 or at least --workers = 4",
+       [](TrainerOptions& o) { o.max_workers = 3; }},
       {"`--rounds` = 0", [](TrainerOptions& o) { o.rounds = 0; }},
       {"`--metrics_every` = 0", [](TrainerOptions& o) { o.metrics_every = 0; }},
       {"`--rank` = 4, must be less than --workers (4)", [](TrainerOptions& o) { o.rank = 4; }},

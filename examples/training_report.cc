@@ -109,7 +109,9 @@ double BitsPerParameterDown(const TrainingReport& report) {
 }
 
 double RoundsPerSecond(const TrainingReport& report) {
-  return report.seconds > 0 ? static_cast<double>(report.rounds) / report.seconds : 0;
+  return report.seconds > 0
+             ? static_cast<double>(report.rounds - report.joined_after) / report.seconds
+             : 0;
 }
 
 std::string FormatDigest(uint64_t digest) { return absl::StrFormat("%016x", digest); }

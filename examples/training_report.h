@@ -60,7 +60,7 @@ struct TrainingReport {
 // first round.
 double BitsPerParameterUp(const TrainingReport& report);
 double BitsPerParameterDown(const TrainingReport& report);
-// 0 if no time has passed.
+// Of the rounds that this worker has seen; 0 if no time has passed.
 double RoundsPerSecond(const TrainingReport& report);
 
 // Sixteen hexadecimal digits.

@@ -33,7 +33,7 @@ TrainingReport Example() {
           .compressed_bytes_up = 1100,
           .compressed_bytes_down = 1200,
           .missed_contributions = 1,
-          .joined_after = 6,
+          .joined_after = 5,
           .longest_round_seconds = 0.125,
           .measured_rounds = 7,
           .mean_cosine = 0.8125,
@@ -51,7 +51,7 @@ TEST(TrainingReportTest, BitsAreThoseOfTheCompressedPhase) {
 }
 
 TEST(TrainingReportTest, SpeedIsRoundsByTime) {
-  EXPECT_DOUBLE_EQ(RoundsPerSecond(Example()), 4);
+  EXPECT_DOUBLE_EQ(RoundsPerSecond(Example()), 2);
   TrainingReport report = Example();
   report.seconds = 0;
   EXPECT_EQ(RoundsPerSecond(report), 0);
@@ -90,7 +90,7 @@ TEST(TrainingReportTest, StatesTheFiguresThatPeopleLookFor) {
   const std::string json = FormatReport(Example());
   for (const absl::string_view line :
        {"\"initial_validation_loss\": 4.5", "\"final_validation_loss\": 2.1234567",
-        "\"bits_per_parameter_up\": 1.1", "\"rounds_per_second\": 4",
+        "\"bits_per_parameter_up\": 1.1", "\"rounds_per_second\": 2",
         "\"parameters_digest\": \"0123456789abcdef\""}) {
     EXPECT_THAT(json, HasSubstr(std::string(line)));
   }

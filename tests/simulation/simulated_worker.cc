@@ -238,9 +238,7 @@ void SimulatedWorker::Deliver(const ChunkResult& result) {
       .candidates_digest = result.payload_digest,
   }};
   network_->events().After(choices_.Between(absl::ZeroDuration(), absl::Milliseconds(2)),
-                           [this, chunk = result.chunk, round = result.round, values] {
-                             // Nobody has waited for an observer.
-                             if (session_.next_round() != round + 1) return;
+                           [this, chunk = result.chunk, values] {
                              Contribute(chunk, values, 1);
                              CarryOut();
                            });
