@@ -37,15 +37,15 @@ TEST_P(WorkerChaosTest, TheOthersGoOnAndStayEqual) {
 }
 
 TEST_P(WorkerChaosTest, ANewProcessOfItComesInAndEndsWithTheOthersParameters) {
-  const absl::StatusOr<std::vector<TrainingReport>> reports =
-      RunTraining({.name = GetParam() + "_returns",
-                   .num_aggregators = 2,
-                   .num_workers = 4,
-                   .worker_flags = {"--optimizer=" + GetParam(), "--rounds=200",
-                                    "--warmup_rounds=10", "--arrival_jitter_ms=25"},
-                   .kill_interval = absl::Seconds(1),
-                   .killed_worker = 2,
-                   .killed_worker_returns = true});
+  const absl::StatusOr<std::vector<TrainingReport>> reports = RunTraining(
+      {.name = GetParam() + "_returns",
+       .num_aggregators = 2,
+       .num_workers = 4,
+       .worker_flags = {"--optimizer=" + GetParam(), "--rounds=200", "--warmup_rounds=10",
+                        "--arrival_jitter_ms=25", "--chunk_elements=4096"},
+       .kill_interval = absl::Seconds(1),
+       .killed_worker = 2,
+       .killed_worker_returns = true});
   ASSERT_THAT(reports, IsOk());
   ASSERT_THAT(*reports, SizeIs(4));
   EXPECT_GT((*reports)[2].joined_after, 0u);
