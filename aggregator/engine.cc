@@ -182,9 +182,8 @@ Actions Engine::HandleLeave(StreamId stream, const v1::Leave& leave, absl::Time 
 Actions Engine::HandleActivate(StreamId stream, const v1::Activate& activate, absl::Time now) {
   Job* const job = Hear(stream);
   if (job == nullptr) return {};
-  Actions actions;
-  const absl::Status status = job->HandleActivate(streams_[stream].member, activate, now, actions);
-  return status.ok() ? Settle(std::move(actions)) : HandleOffence(stream, status);
+  job->HandleActivate(streams_[stream].member, activate, now);
+  return {};
 }
 
 Actions Engine::HandleStateRequest(StreamId stream, const v1::StateRequest& request,

@@ -33,6 +33,15 @@ TEST_F(EngineTest, RefusesAWorkerOfTheRunWithOtherSettings) {
                                 HasSubstr("`settings.expected_workers` = 3, must be 2"))));
 }
 
+TEST_F(EngineTest, RefusesAStarterWithAnotherInitialState) {
+  Join(Hello(0, 2));
+  v1::Hello other = Hello(1, 2).Build();
+  other.set_initial_state_digest(0xdef);
+  EXPECT_THAT(driver_->inbox(driver_->Open(other)).closed,
+              Optional(StatusIs(absl::StatusCode::kInvalidArgument,
+                                HasSubstr("`initial_state_digest` = def, must be"))));
+}
+
 TEST_F(EngineTest, RefusesAMemberThatTheRunHasNotHad) {
   StartRun(2);
   EXPECT_THAT(Join(Hello(2, 2).Intent(v1::INTENT_MEMBER)).closed(),

@@ -111,9 +111,13 @@ TEST_F(EngineObserversTest, NobodyComesIntoAFullRoster) {
   }
   PlayRound();
   EXPECT_EQ(Newest().roster_size(), 4);
-  driver_->Activate(fifth.stream(), 2);
-  EXPECT_THAT(fifth.closed(), Optional(StatusIs(absl::StatusCode::kResourceExhausted,
-                                                HasSubstr("`roster_limit`"))));
+  EXPECT_THAT(fifth, IsOpen());
+  // One goes: there is room.
+  driver_->Leave(fourth.stream(), 0);
+  for (EngineWorker* const worker : {members_[0], members_[1], &third}) worker->Contribute(0, 1);
+  EXPECT_EQ(Newest().left_size(), 1);
+  EXPECT_EQ(Newest().activated_size(), 1);
+  EXPECT_EQ(Newest().roster_size(), 4);
 }
 
 TEST_F(EngineObserversTest, ANewerProcessOfAMemberTakesItsPlace) {

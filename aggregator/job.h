@@ -64,11 +64,9 @@ class Job {
   // were this aggregator killed before, only the member could give them.
   void HandleLeave(const MemberId& member, const v1::Leave& leave, absl::Time now,
                    Actions& actions);
-  // An observer wants to take part; each chunk's headers say from when on.
-  // Returns FAILED_PRECONDITION if it is none and no member either; RESOURCE_EXHAUSTED while the
-  // roster is full.
-  absl::Status HandleActivate(const MemberId& member, const v1::Activate& activate, absl::Time now,
-                              Actions& actions);
+  // An observer wants to take part; each chunk's headers say from when on. While the roster is full
+  // it waits.
+  void HandleActivate(const MemberId& member, const v1::Activate& activate, absl::Time now);
   // A newcomer asks for the replicated state: a member is asked to give it.
   void HandleStateRequest(const MemberId& newcomer, const v1::StateRequest& request, absl::Time now,
                           Actions& actions);

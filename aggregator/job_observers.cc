@@ -153,22 +153,11 @@ void Job::EvictReplaced(absl::Time now, Actions& actions) {
   }
 }
 
-absl::Status Job::HandleActivate(const MemberId& member, const v1::Activate& activate,
-                                 absl::Time now, Actions&) {
+void Job::HandleActivate(const MemberId& member, const v1::Activate& activate, absl::Time now) {
   Hear(member, 0, now);
   // What comes too early is repeated.
-  if (!formed_) return absl::OkStatus();
-  const bool is_observer = observers_.count(member.worker) > 0;
-  const auto num_members = std::count_if(members_.begin(), members_.end(), [](const auto& entry) {
-    return !entry.second.left && !entry.second.evicted;
-  });
-  if (is_observer && num_members >= static_cast<int64_t>(description_->roster_limit)) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("the run has ", num_members, " members, must have at most ",
-                     description_->roster_limit, ", its `roster_limit`"));
-  }
+  if (!formed_) return;
   for (ChunkRound& chunk : chunks_) chunk.Activate(member, activate.round());
-  return absl::OkStatus();
 }
 
 void Job::HandleStateRequest(const MemberId& newcomer, const v1::StateRequest& request,

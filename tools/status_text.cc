@@ -87,14 +87,15 @@ void AppendChunks(const v1::JobStatus& job, std::string* out) {
 void AppendJob(const v1::JobStatus& job, std::string* out) {
   absl::StrAppend(out, "  job ", job.job(), ", run ", job.run(), ": ", job.reason(), "\n");
   AppendChunks(job, out);
+  const auto append = [](std::string* list, const v1::MemberStatus& member) {
+    *list += FormatMember(member);
+  };
   absl::StrAppend(out, "    members: ",
-                  job.members().empty()
-                      ? "none"
-                      : absl::StrJoin(job.members(), ", ",
-                                      [](std::string* list, const v1::MemberStatus& member) {
-                                        *list += FormatMember(member);
-                                      }),
+                  job.members().empty() ? "none" : absl::StrJoin(job.members(), ", ", append),
                   "\n");
+  if (!job.observers().empty()) {
+    absl::StrAppend(out, "    observers: ", absl::StrJoin(job.observers(), ", ", append), "\n");
+  }
   absl::StrAppend(out, "    contributions: ", job.contributions_offered(), " offered, ",
                   job.contributions_counted(), " counted, ", job.contributions_late(), " late, ",
                   job.contributions_abstained(), " abstained, ", job.contributions_refused(),

@@ -61,6 +61,8 @@ TEST(FormatStatusTest, SaysWhatAJobWaitsFor) {
   AddMember("w-0", true, 900, &job);
   AddMember("w-5", true, 4200, &job);
   AddMember("w-6", false, 0, &job);
+  job.add_observers()->mutable_member()->set_worker("w-9");
+  job.mutable_observers(0)->set_connected(true);
   AddChunk(3, 4200, &job);
   AddChunk(4, 4100, &job);
   EXPECT_EQ(FormatStatus(status),
@@ -69,6 +71,7 @@ TEST(FormatStatusTest, SaysWhatAJobWaitsFor) {
             "    2 of 14 chunks at round 812 (open), 1 of 3 contributions there; waiting for w-5, "
             "w-6, 4.2s so far\n"
             "    members: w-0, w-5 (silent for 4.2s), w-6 (not connected)\n"
+            "    observers: w-9\n"
             "    contributions: 21 offered, 15 counted, 1 late, 2 abstained, 0 refused, 3 pending\n"
             "    memory: 5MiB\n");
 }

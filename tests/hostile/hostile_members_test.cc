@@ -195,10 +195,10 @@ std::vector<MemberOffence> MemberOffences() {
        // Field 14, which is none yet.
        [](RawWorker& worker) { worker.stream().SendBytes(std::string("\x72\x00", 2)); }},
       {{"KindOfALaterVersion", kUnimplemented,
-        "`kind` = 4, must be a kind of message that this version serves"},
+        "`kind` = 6, must be a kind of message that this version serves"},
        [](RawWorker& worker) {
          v1::ClientMessage message;
-         message.mutable_activate()->set_round(5);
+         message.mutable_handover()->set_chunk(5);
          worker.stream().Send(message);
        }},
       {{"HeartbeatWithALargePayload", kInvalid,

@@ -51,16 +51,17 @@ std::vector<StrangersOffence> StrangersOffences() {
        [](v1::Hello& hello) { hello.set_version(2); }},
       {{"NobodyExpectsIt", kPrecondition,
         "`member.worker` = stranger, must be one of the 3 that started run 7 of job `job`"},
-       [](v1::Hello&) {}},
+       [](v1::Hello& hello) { hello.set_intent(v1::INTENT_MEMBER); }},
       {{"AnOlderProcessOfAWorker", absl::StatusCode::kAborted,
-        "`member.incarnation` = 99, must be the newest of worker `w-0`, 100"},
+        "`member.incarnation` = 99, must be later than 100 of worker `w-0`"},
        [](v1::Hello& hello) {
          hello.mutable_member()->set_worker("w-0");
          hello.mutable_member()->set_incarnation(99);
        }},
       {{"ANewerProcessOfAWorker", kPrecondition,
-        "`member.incarnation` = 101, must be 100, with which worker `w-0` started run 7"},
+        "`member.incarnation` = 101, must be 100, with which worker `w-0` is a member of run 7"},
        [](v1::Hello& hello) {
+         hello.set_intent(v1::INTENT_MEMBER);
          hello.mutable_member()->set_worker("w-0");
          hello.mutable_member()->set_incarnation(101);
        }},
@@ -77,8 +78,6 @@ std::vector<StrangersOffence> StrangersOffences() {
        [](v1::Hello& hello) { hello.mutable_layout()->set_chunk_elements(1000); }},
       {{"OtherSettings", kInvalid, "`settings.expected_workers` = 4, must be 3"},
        [](v1::Hello& hello) { hello.mutable_settings()->set_expected_workers(4); }},
-      {{"OtherInitialState", kInvalid, "`initial_state_digest` = 1, must be abc"},
-       [](v1::Hello& hello) { hello.set_initial_state_digest(1); }},
       {{"OtherAggregators", kInvalid, "`aggregators` = [agg-0, agg-1], must be [agg-0]"},
        [](v1::Hello& hello) { hello.add_aggregators("agg-1"); }},
       {{"AnotherAggregatorsName", kInvalid,
