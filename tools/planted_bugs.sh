@@ -61,14 +61,8 @@ plant "a snapshot counts before its custodian has it" aggregator/residual_custod
   pending_ = std::move(pending);"
 plant "the dead are waited for" aggregator/chunk_round.cc \
   "departure.cause != Cause::kLeft || " "departure.cause == Cause::kReturned || "
-plant "a newcomer is taken in between the halves of a sketch round" aggregator/chunk_round.cc \
-  "if (arrivals_.empty() || PlaceAfter(sealed_header_).half != 0) return;" "if (arrivals_.empty()) return;"
-plant "a newcomer asks for a state before it watches everything" client/newcomer.cc \
-  "uint64_t next = 0;
-  for (const Chunk& chunk : chunks_) next = std::max(next, *chunk.min_next);
-  return next;" "return 0;"
-plant "a newcomer that never contributes is waited for" aggregator/chunk_round.cc \
-  "if (idle_.empty() || " "if (true || idle_.empty() || "
+plant "a newcomer forgets a result between the state and the present" client/newcomer.cc \
+  "if (result.header.round() + 1 > state_.round + 1)" "if (result.header.round() + 1 > state_.round + 2)"
 plant "an observer's results need not lead on to the present" aggregator/chunk_log.cc \
   "if (num_after > results_.size()) return false;" ""
 [[ ${survivors} -eq 0 ]]
