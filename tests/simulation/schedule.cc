@@ -94,6 +94,8 @@ SimulationOptions ScheduleOf(uint64_t seed) {
   options.partitions = sometimes(absl::Milliseconds(300), absl::Seconds(3));
   options.pauses = sometimes(absl::Milliseconds(200), absl::Seconds(3));
   options.joins = sometimes(absl::Milliseconds(200), absl::Seconds(2));
+  // Runs that nobody joins are compared with undisturbed ones.
+  if (!choices.OneIn(2)) options.joins = absl::InfiniteDuration();
   return options;
 }
 
