@@ -55,10 +55,6 @@ plant "a contribution whose result its worker lacks is not replayed" client/sess
   "ReplayOpen(aggregator, *chunks_[index].open, now);" ""
 plant "who leaves is released at once" aggregator/job.cc \
   "if (!is_needed) CloseMember" "if (!is_needed || true) CloseMember"
-plant "a snapshot counts before its custodian has it" aggregator/residual_custody.cc \
-  "  pending_ = std::move(pending);" \
-  "  floor_ = ResidualFloor{pending.snapshot->place, pending.snapshot->chain, epoch};
-  pending_ = std::move(pending);"
 plant "the dead are waited for" aggregator/chunk_round.cc \
   "departure.cause != Cause::kLeft || " "departure.cause == Cause::kReturned || "
 plant "a newcomer forgets a result between the state and the present" client/newcomer.cc \
