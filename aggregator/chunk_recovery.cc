@@ -61,6 +61,7 @@ void ChunkRecovery::Reset() {
   results_complete_ = false;
   snapshot_key_.reset();
   headers_.clear();
+  held_headers_complete_ = false;
   headers_complete_ = false;
   residual_ = nullptr;
   snapshot_complete_ = false;
@@ -106,6 +107,7 @@ absl::optional<v1::Entry> ChunkRecovery::HeadOf(const MemberId& member) const {
 ChunkRecovery::Work ChunkRecovery::Proceed(bool may_fold) {
   Work work;
   if (phase_ == Phase::kGathering && newest_ != nullptr && missing().empty()) StartReading(work);
+  if (phase_ == Phase::kReading && results_complete_ && held_headers_complete_) JoinHeaders();
   if (phase_ == Phase::kReading && results_complete_ && headers_complete_ && snapshot_complete_) {
     StartFolding();
   }
@@ -159,19 +161,22 @@ void ChunkRecovery::ChooseSnapshot(Work& work) {
     }
   }
   const MemberId* holder = nullptr;
+  v1::Entry last_held;
   if (snapshot_key_.has_value()) {
     for (const auto& [worker, entry] : claims_) {
       const ChunkClaim& claim = entry.second;
-      if (claim.head.has_value() && claim.head->chain() == newest_->chain() &&
-          Covers(claim.progress.has_headers(), claim.progress.headers(), snapshot_key_->round())) {
-        holder = &entry.first;
-        break;
+      if (!HoldsHead(claim) || (holder != nullptr && IndexOf(*claim.head) <= IndexOf(last_held)) ||
+          !Covers(claim.progress.has_headers(), claim.progress.headers(), snapshot_key_->round())) {
+        continue;
       }
+      holder = &entry.first;
+      last_held = *claim.head;
     }
   }
   if (holder == nullptr) return Rebase();
+  last_held_chain_ = last_held.chain();
   work.asks.push_back(
-      {*holder, NeedOf(v1::Need::KIND_HEADER, chunk_, snapshot_key_->round(), newest_->round())});
+      {*holder, NeedOf(v1::Need::KIND_HEADER, chunk_, snapshot_key_->round(), last_held.round())});
   snapshot_complete_ = snapshot_key_->is_zero();
   if (!snapshot_complete_) {
     work.asks.push_back({*custodian, NeedOf(v1::Need::KIND_SNAPSHOT, chunk_, snapshot_key_->round(),
@@ -222,7 +227,7 @@ absl::Status ChunkRecovery::TakeResult(CheckedResult result) {
 }
 
 absl::Status ChunkRecovery::TakeHeader(ReplayedHeader header) {
-  if (headers_complete_ || !snapshot_key_.has_value()) return absl::OkStatus();
+  if (held_headers_complete_ || !snapshot_key_.has_value()) return absl::OkStatus();
   const Place place = PlaceOf(header.header);
   const bool is_first = headers_.empty();
   // Halves of the snapshot's round that come before it.
@@ -235,9 +240,19 @@ absl::Status ChunkRecovery::TakeHeader(ReplayedHeader header) {
     return absl::OkStatus();
   }
   if (header.header.residual_norm() > 0) known_norm_ = header.header.residual_norm();
-  headers_complete_ = header.chain == newest_->chain();
+  held_headers_complete_ = header.chain == last_held_chain_;
   headers_.push_back(std::move(header));
   return absl::OkStatus();
+}
+
+void ChunkRecovery::JoinHeaders() {
+  if (headers_complete_) return;
+  for (const CheckedResult& result : results_) {
+    if (result.header.prev_chain() != headers_.back().chain) continue;
+    headers_.push_back({result.header, result.chain});
+  }
+  headers_complete_ = headers_.back().chain == newest_->chain();
+  if (!headers_complete_) Rebase();
 }
 
 absl::Status ChunkRecovery::TakeSnapshot(ResidualSnapshot snapshot) {

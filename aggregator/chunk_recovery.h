@@ -116,6 +116,8 @@ class ChunkRecovery {
   void StartReading(Work& work);
   // The newest snapshot that somebody here holds, or the newest entry after which it is zero.
   void ChooseSnapshot(Work& work);
+  // Completes the headers by those of the results.
+  void JoinHeaders();
   void StartFolding();
   // Goes on until contributions or an outcome must be waited for.
   void Fold(Work& work);
@@ -144,8 +146,12 @@ class ChunkRecovery {
   std::vector<CheckedResult> results_;
   bool results_complete_ = false;
   absl::optional<v1::SnapshotKey> snapshot_key_;
-  // From the snapshot's entry on.
+  // From the snapshot's entry on. Nobody need hold all of them: who was there at the snapshot may
+  // lack the newest ones, which came with results_.
   std::vector<ReplayedHeader> headers_;
+  // Of the last one that its holder has.
+  uint64_t last_held_chain_ = 0;
+  bool held_headers_complete_ = false;
   bool headers_complete_ = false;
   std::shared_ptr<std::vector<float>> residual_;
   bool snapshot_complete_ = false;

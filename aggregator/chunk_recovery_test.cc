@@ -171,6 +171,21 @@ TEST_F(ChunkRecoveryTest, WhoHasTheStateOfTheNewestEntryAloneHoldsNothingOfIt) {
   EXPECT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
 }
 
+TEST_F(ChunkRecoveryTest, HeadersThatNobodyHoldsAllOfAreJoined) {
+  // Who was there at the snapshot lacks the newest entry; who has that came later.
+  ChunkClaim late = ClaimUpTo(3);
+  late.progress.clear_snapshots();
+  late.progress.mutable_headers()->set_first(late.head->round());
+  late.progress.mutable_results()->set_first(late.head->round());
+  ChunkClaim early = ClaimUpTo(2);
+  early.progress.mutable_open()->set_round(late.head->round());
+  recovery_->SetClaim(Member(0), early);
+  recovery_->SetClaim(Member(1), late);
+  AnswerAll();
+  ASSERT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
+  EXPECT_FALSE(recovery_->TakeRecovered().rebased);
+}
+
 TEST_F(ChunkRecoveryTest, GoesOnExactlyWhereTheLostOneStood) {
   recovery_->SetClaim(Member(0), ClaimUpTo(3));
   recovery_->SetClaim(Member(1), ClaimUpTo(3));

@@ -34,114 +34,6 @@ Job::Job(uint64_t serial, std::shared_ptr<const JobDescription> description, uin
   }
 }
 
-absl::Status Job::CheckMayEnter(const MemberId& member, const v1::Hello& hello) const {
-  const auto fence = fences_.find(member.worker);
-  if (fence != fences_.end() && member.incarnation <= fence->second) {
-    return absl::FailedPreconditionError(absl::StrCat("`member` = ", member.worker, "/",
-                                                      member.incarnation, ", must be later than ",
-                                                      fence->second, ": this worker was evicted"));
-  }
-  const auto known = members_.find(member.worker);
-  if (known == members_.end()) {
-    // Where there is nothing to exchange anybody may come.
-    if (chunks_.empty()) return absl::OkStatus();
-    if (formed_) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "`member.worker` = ", member.worker, ", must be one of the ", members_.size(),
-          " that started run ", description_->run, " of job `", description_->job, "`"));
-    }
-    if (recovery_.has_value() || HoldsHistory(hello)) return absl::OkStatus();
-    if (hello.intent() == v1::INTENT_MEMBER) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("`intent` = INTENT_MEMBER, must be INTENT_START: run ", description_->run,
-                       " of job `", description_->job, "` has no history here"));
-    }
-    if (members_.size() == description_->expected_workers) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("`member.worker` = ", member.worker, ", must be one of the ",
-                       description_->expected_workers, " expected workers that are here already"));
-    }
-    return absl::OkStatus();
-  }
-  if (member.incarnation < known->second.incarnation) {
-    return absl::AbortedError(absl::StrCat("`member.incarnation` = ", member.incarnation,
-                                           ", must be the newest of worker `", member.worker, "`, ",
-                                           known->second.incarnation));
-  }
-  if (formed_ && !chunks_.empty() && member.incarnation > known->second.incarnation) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "`member.incarnation` = ", member.incarnation, ", must be ", known->second.incarnation,
-        ", with which worker `", member.worker, "` is a member of run ", description_->run));
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::vector<std::shared_ptr<const StoredResult>>> Job::MissedResults(
-    const v1::Hello& hello) const {
-  std::map<uint32_t, const v1::Entry*> heads;
-  for (const v1::ChunkProgress& progress : hello.chunks()) {
-    if (progress.has_head()) heads[progress.chunk()] = &progress.head();
-  }
-  std::vector<std::shared_ptr<const StoredResult>> missed;
-  for (const ChunkRound& chunk : chunks_) {
-    const ChunkLog& history = chunk.history();
-    const auto head = heads.find(chunk.chunk());
-    if (head == heads.end()) {
-      missed.push_back(history.newest());
-      continue;
-    }
-    const Place place = {head->second->round(), head->second->half()};
-    const bool leads_on = history.LeadsOnFrom(*head->second);
-    if (!leads_on && !history.Contains(place, head->second->chain())) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("`chunks[", chunk.chunk(), "].head` = ", PlaceName(place), ", chain ",
-                       absl::Hex(head->second->chain()), ", must be in this aggregator's history"));
-    }
-    if (!leads_on) return LostTrackError(chunk.chunk(), *head->second);
-    auto results = history.ResultsAfter(*head->second);
-    std::move(results.begin(), results.end(), std::back_inserter(missed));
-  }
-  return missed;
-}
-
-absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1::Hello& hello,
-                              v1::Welcome welcome, absl::Time now, Actions& actions) {
-  if (MustObserve(member, hello)) {
-    return Observe(stream, member, hello, std::move(welcome), now, actions);
-  }
-  TALLY_RETURN_IF_ERROR(CheckMayEnter(member, hello));
-  std::vector<std::shared_ptr<const StoredResult>> missed;
-  if (formed_) {
-    TALLY_ASSIGN_OR_RETURN(missed, MissedResults(hello));
-  }
-  if (!formed_ && !recovery_.has_value() && HoldsHistory(hello)) BeginRecovery();
-  if (recovery_.has_value()) TALLY_RETURN_IF_ERROR(recovery_->Enter(member, hello));
-  MemberState& state = members_[member.worker];
-  CloseMember(state,
-              absl::AbortedError(absl::StrCat("worker `", member.worker,
-                                              "` has opened another stream to this aggregator")),
-              actions);
-  state.incarnation = member.incarnation;
-  state.stream = stream;
-  state.holds_history = HoldsHistory(hello);
-  Hear(member, 0, now);
-
-  welcome.set_verdict(v1::Welcome::VERDICT_MEMBER);
-  welcome.set_window_chunks(window_chunks_);
-  welcome.set_recovering(recovery_.has_value());
-  actions.push_back(AcceptStream{stream, description_, member, std::move(welcome)});
-  for (std::shared_ptr<const StoredResult>& result : missed) {
-    actions.push_back(SendResult{{stream}, std::move(result)});
-  }
-  LearnFences(hello.fences(), now, actions);
-  if (recovery_.has_value()) {
-    Recover(now, actions);
-  } else if (!formed_) {
-    TryStart(now, actions);
-  }
-  return absl::OkStatus();
-}
-
 void Job::TryStart(absl::Time now, Actions& actions) {
   const bool all_here = members_.size() == description_->expected_workers;
   const bool enough_here = description_->start_timeout.has_value() &&
@@ -244,8 +136,8 @@ void Job::SendSnapshotTo(const ResidualCustody::Order& order, Actions& actions) 
   if (stream.has_value()) actions.push_back(SendSnapshot{*stream, order.snapshot});
 }
 
-Job::MemberState* Job::FindState(const MemberId& worker) {
-  for (std::map<std::string, MemberState>* map : {&members_, &observers_}) {
+const Job::MemberState* Job::FindState(const MemberId& worker) const {
+  for (const std::map<std::string, MemberState>* map : {&members_, &observers_}) {
     const auto found = map->find(worker.worker);
     if (found != map->end() && found->second.incarnation == worker.incarnation) {
       return &found->second;
@@ -254,14 +146,13 @@ Job::MemberState* Job::FindState(const MemberId& worker) {
   return nullptr;
 }
 
+Job::MemberState* Job::FindState(const MemberId& worker) {
+  return const_cast<MemberState*>(std::as_const(*this).FindState(worker));
+}
+
 absl::optional<StreamId> Job::StreamOf(const MemberId& worker) const {
-  for (const std::map<std::string, MemberState>* map : {&members_, &observers_}) {
-    const auto found = map->find(worker.worker);
-    if (found != map->end() && found->second.incarnation == worker.incarnation) {
-      return found->second.stream;
-    }
-  }
-  return absl::nullopt;
+  const MemberState* const state = FindState(worker);
+  return state == nullptr ? absl::nullopt : state->stream;
 }
 
 absl::Status Job::HandleSnapshotAck(const MemberId& member, const v1::ResidualSnapshotAck& ack,
@@ -330,9 +221,7 @@ void Job::HandleLeave(const MemberId& member, const v1::Leave& leave, absl::Time
   for (ChunkRound& chunk : chunks_) chunk.CancelActivation(member);
   const auto observer = observers_.find(member.worker);
   if (observer != observers_.end() && observer->second.incarnation == member.incarnation) {
-    CloseMember(observer->second, absl::OkStatus(), actions);
-    observers_.erase(observer);
-    return;
+    return DropObserver(member.worker, absl::OkStatus(), actions);
   }
   const auto found = members_.find(member.worker);
   if (found == members_.end() || !formed_) return;
@@ -360,15 +249,15 @@ void Job::ReleaseLeavers(Actions& actions) {
 void Job::HandleClosed(StreamId stream, const MemberId& member, Actions& actions) {
   const auto observer = observers_.find(member.worker);
   if (observer != observers_.end() && observer->second.stream == stream) {
-    observers_.erase(observer);
-    for (ChunkRound& chunk : chunks_) chunk.CancelActivation(member);
+    observer->second.stream.reset();
     if (recovery_.has_value()) recovery_->Withdraw(member);
-    return ForgetInRelay(member, actions);
+    DropObserver(member.worker, absl::OkStatus(), actions);
+    return SweepRelay(actions);
   }
   const auto found = members_.find(member.worker);
   if (found == members_.end() || found->second.stream != stream) return;
   found->second.stream.reset();
-  ForgetInRelay(member, actions);
+  SweepRelay(actions);
   if (recovery_.has_value()) recovery_->Withdraw(member);
   // Until the run starts nobody depends on who was here.
   if (!formed_) members_.erase(found);
@@ -388,6 +277,7 @@ void Job::HandleTick(absl::Time now, absl::Duration running_time, bool may_evict
   ForgetEvicted();
   EvictReplaced(now, actions);
   ReturnIdleMembers(now, actions);
+  SweepRelay(actions);
   if (!formed_ && !recovery_.has_value()) TryStart(now, actions);
   if (now - last_notice_ < kNoticeInterval) return;
   const std::string reason = WaitReason(now);

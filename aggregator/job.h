@@ -135,9 +135,6 @@ class Job {
   };
 
   void TryStart(absl::Time now, Actions& actions);
-  // A worker comes that is to watch the run, at first.
-  absl::Status Observe(StreamId stream, const MemberId& member, const v1::Hello& hello,
-                       v1::Welcome welcome, absl::Time now, Actions& actions);
   // Whether the worker has to watch before it may take part.
   bool MustObserve(const MemberId& member, const v1::Hello& hello) const;
   // The latest that has said Hello; 0: none has.
@@ -147,16 +144,19 @@ class Job {
   // Headers have made members of observers, and observers of members.
   void MoveMembers(const ChunkRound::Published& published);
   bool InSomeRoster(const MemberId& member) const;
-  // Of the results after the heads in the Hello those that are kept.
-  absl::StatusOr<std::vector<std::shared_ptr<const StoredResult>>> MissedByObserver(
-      const v1::Hello& hello) const;
   // Closes the streams of those who were here while the run was read back and whose heads do not
   // lead on to what was read.
   void CloseLost(const JobRecovery& recovery, Actions& actions);
   // An observer may have a result that nobody else has read, and that a crash undid; or it was away
   // for too long.
   static absl::Status LostTrackError(uint32_t chunk, const v1::Entry& head);
-  void ForgetInRelay(const MemberId& worker, Actions& actions);
+  // Ends an observer's part, if it has one: whether it asked to be taken in or not.
+  void DropObserver(const std::string& worker, const absl::Status& status, Actions& actions);
+  // May be asked for the replicated state.
+  bool GivesState(const MemberState& state) const;
+  void SendNoState(const StateRelay::Orphan& orphan, Actions& actions) const;
+  // Tells newcomers whose donors give nothing any more.
+  void SweepRelay(Actions& actions);
   // Returns members to observer that were taken in and never contribute.
   void ReturnIdleMembers(absl::Time now, Actions& actions);
   void Hear(const MemberId& member, uint64_t open_round, absl::Time now);
@@ -185,11 +185,15 @@ class Job {
   void SendSnapshotTo(const ResidualCustody::Order& order, Actions& actions) const;
   // Of a member or an observer.
   absl::optional<StreamId> StreamOf(const MemberId& worker) const;
+  const MemberState* FindState(const MemberId& worker) const;
   MemberState* FindState(const MemberId& worker);
   // The results that the worker lacks, by what its Hello says of its heads.
   absl::StatusOr<std::vector<std::shared_ptr<const StoredResult>>> MissedResults(
-      const v1::Hello& hello) const;
+      const v1::Hello& hello, bool observes) const;
   absl::Status CheckMayEnter(const MemberId& member, const v1::Hello& hello) const;
+  // Tells an incarnation that comes too early the highest one.
+  absl::Status CheckMayObserve(StreamId stream, const MemberId& member, v1::Welcome welcome,
+                               Actions& actions) const;
   static void CloseMember(MemberState& member, const absl::Status& status, Actions& actions);
   absl::Status CheckWindow(uint32_t chunk, uint64_t round) const;
   void SealIfReady(ChunkRound& chunk, absl::Time now, Actions& actions);

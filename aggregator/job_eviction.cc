@@ -115,11 +115,10 @@ void Job::LearnFences(const google::protobuf::RepeatedPtrField<v1::Member>& fenc
     fence = std::max(fence, dead.incarnation());
     const auto observer = observers_.find(dead.worker());
     if (observer != observers_.end() && observer->second.incarnation <= fence) {
-      CloseMember(observer->second,
-                  absl::AbortedError(absl::StrCat("incarnations of worker `", dead.worker(),
-                                                  "` up to ", fence, " are dead")),
-                  actions);
-      observers_.erase(observer);
+      DropObserver(dead.worker(),
+                   absl::AbortedError(absl::StrCat("incarnations of worker `", dead.worker(),
+                                                   "` up to ", fence, " are dead")),
+                   actions);
     }
   }
 }

@@ -19,115 +19,6 @@ constexpr absl::Duration kShortestGrace = absl::Seconds(1);
 
 }  // namespace
 
-absl::Status Job::LostTrackError(uint32_t chunk, const v1::Entry& head) {
-  return absl::AbortedError(
-      absl::StrCat("`chunks[", chunk, "].head` = ", PlaceName({head.round(), head.half()}),
-                   ", chain ", absl::Hex(head.chain()),
-                   ", must lead on to the present: this worker has lost track and must come anew"));
-}
-
-bool Job::MustObserve(const MemberId& member, const v1::Hello& hello) const {
-  const auto found = members_.find(member.worker);
-  const bool is_member = formed_ && found != members_.end() &&
-                         found->second.incarnation == member.incarnation && !found->second.evicted;
-  if (is_member || chunks_.empty()) return false;
-  if (hello.intent() == v1::INTENT_OBSERVER) return true;
-  if (!formed_) return false;
-  if (hello.intent() != v1::INTENT_MEMBER) return true;
-  // It may have been returned to observer without knowing.
-  const auto fence = fences_.find(member.worker);
-  return HoldsHistory(hello) && (fence == fences_.end() || fence->second < member.incarnation) &&
-         IncarnationHere(member.worker) <= member.incarnation;
-}
-
-absl::Status Job::Observe(StreamId stream, const MemberId& member, const v1::Hello& hello,
-                          v1::Welcome welcome, absl::Time now, Actions& actions) {
-  uint64_t highest = 0;
-  const auto fence = fences_.find(member.worker);
-  if (fence != fences_.end()) highest = fence->second;
-  const auto elder = members_.find(member.worker);
-  if (elder != members_.end() && elder->second.incarnation >= member.incarnation) {
-    highest = std::max(highest, elder->second.incarnation);
-  }
-  const auto other = observers_.find(member.worker);
-  if (other != observers_.end() && other->second.incarnation > member.incarnation) {
-    highest = std::max(highest, other->second.incarnation);
-  }
-  if (member.incarnation <= highest) {
-    welcome.set_verdict(v1::Welcome::VERDICT_FENCED);
-    *welcome.mutable_fence() = EncodeMember({member.worker, highest});
-    SendControl send{.stream = stream};
-    *send.message.mutable_welcome() = std::move(welcome);
-    actions.push_back(std::move(send));
-    return absl::AbortedError(absl::StrCat("`member.incarnation` = ", member.incarnation,
-                                           ", must be later than ", highest, " of worker `",
-                                           member.worker, "`"));
-  }
-  if (other == observers_.end() && observers_.size() >= kMaxObservers) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("`intent` = INTENT_OBSERVER, must be one of at most ", kMaxObservers));
-  }
-  std::vector<std::shared_ptr<const StoredResult>> missed;
-  welcome.set_verdict(v1::Welcome::VERDICT_OBSERVER);
-  welcome.set_window_chunks(window_chunks_);
-  welcome.set_recovering(recovery_.has_value());
-  for (const ChunkRound& chunk : chunks_) {
-    v1::Welcome::ChunkState& state = *welcome.add_chunks();
-    state.set_chunk(chunk.chunk());
-    if (formed_) *state.mutable_head() = chunk.history().Head();
-  }
-  if (formed_) {
-    TALLY_ASSIGN_OR_RETURN(missed, MissedByObserver(hello));
-  }
-  if (recovery_.has_value()) TALLY_RETURN_IF_ERROR(recovery_->Enter(member, hello));
-
-  MemberState& state = observers_[member.worker];
-  CloseMember(state,
-              absl::AbortedError(absl::StrCat("worker `", member.worker,
-                                              "` has opened another stream to this aggregator")),
-              actions);
-  state = {.incarnation = member.incarnation, .stream = stream};
-  Hear(member, 0, now);
-  actions.push_back(AcceptStream{stream, description_, member, std::move(welcome),
-                                 MaxQueuedBytes(*description_)});
-  for (std::shared_ptr<const StoredResult>& result : missed) {
-    actions.push_back(SendResult{{stream}, std::move(result)});
-  }
-  LearnFences(hello.fences(), now, actions);
-  EvictReplaced(now, actions);
-  if (recovery_.has_value()) Recover(now, actions);
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::vector<std::shared_ptr<const StoredResult>>> Job::MissedByObserver(
-    const v1::Hello& hello) const {
-  std::vector<std::shared_ptr<const StoredResult>> missed;
-  for (const v1::ChunkProgress& progress : hello.chunks()) {
-    if (!progress.has_head()) continue;
-    if (progress.chunk() >= description_->layout.chunks().size() ||
-        !description_->Places(progress.chunk())) {
-      return absl::InvalidArgumentError(absl::StrCat("`chunks.chunk` = ", progress.chunk(),
-                                                     ", must be one of this aggregator's"));
-    }
-    const ChunkLog& history =
-        chunks_[progress.chunk() / description_->aggregators.size()].history();
-    if (!history.LeadsOnFrom(progress.head()))
-      return LostTrackError(progress.chunk(), progress.head());
-    auto results = history.ResultsAfter(progress.head());
-    std::move(results.begin(), results.end(), std::back_inserter(missed));
-  }
-  return missed;
-}
-
-uint64_t Job::IncarnationHere(const std::string& worker) const {
-  uint64_t incarnation = 0;
-  for (const std::map<std::string, MemberState>* map : {&members_, &observers_}) {
-    const auto found = map->find(worker);
-    if (found != map->end()) incarnation = std::max(incarnation, found->second.incarnation);
-  }
-  return incarnation;
-}
-
 void Job::EvictReplaced(absl::Time now, Actions& actions) {
   std::vector<MemberId> replaced;
   for (const auto& [worker, observer] : observers_) {
@@ -163,25 +54,21 @@ void Job::HandleActivate(const MemberId& member, const v1::Activate& activate, a
 void Job::HandleStateRequest(const MemberId& newcomer, const v1::StateRequest& request,
                              absl::Time now, Actions& actions) {
   Hear(newcomer, 0, now);
-  std::vector<MemberId> donors;
+  SweepRelay(actions);
+  std::vector<StateRelay::Donor> donors;
   for (const auto& [worker, state] : members_) {
-    if (!state.stream.has_value() || state.left || state.evicted || !formed_) continue;
-    donors.push_back({worker, state.incarnation});
+    if (GivesState(state)) donors.push_back({{worker, state.incarnation}, *state.stream});
   }
-  const absl::optional<MemberId> donor = relay_.Request(newcomer, request, donors);
-  SendControl send;
-  absl::optional<StreamId> stream;
-  if (donor.has_value()) {
-    stream = StreamOf(*donor);
-    *send.message.mutable_state_request() = request;
-    *send.message.mutable_state_request()->mutable_newcomer() = EncodeMember(newcomer);
-  } else {
-    stream = StreamOf(newcomer);
-    send.message.mutable_state_part()->set_id(request.id());
-  }
-  if (!stream.has_value()) return;
-  send.stream = *stream;
+  const absl::optional<StateRelay::Donor> donor = relay_.Request(newcomer, request, donors);
+  if (!donor.has_value()) return SendNoState({newcomer, request.id()}, actions);
+  SendControl send{.stream = donor->stream};
+  *send.message.mutable_state_request() = request;
+  *send.message.mutable_state_request()->mutable_newcomer() = EncodeMember(newcomer);
   actions.push_back(std::move(send));
+}
+
+bool Job::GivesState(const MemberState& state) const {
+  return formed_ && state.stream.has_value() && !state.left && !state.evicted;
 }
 
 absl::Status Job::HandleStatePart(const MemberId& donor, v1::StatePart part, std::string piece,
@@ -200,14 +87,30 @@ absl::Status Job::HandleStatePart(const MemberId& donor, v1::StatePart part, std
   return absl::OkStatus();
 }
 
-void Job::ForgetInRelay(const MemberId& worker, Actions& actions) {
-  for (const StateRelay::Orphan& orphan : relay_.Forget(worker)) {
-    const absl::optional<StreamId> stream = StreamOf(orphan.newcomer);
-    if (!stream.has_value()) continue;
-    SendControl send{.stream = *stream};
-    send.message.mutable_state_part()->set_id(orphan.id);
-    actions.push_back(std::move(send));
-  }
+void Job::SendNoState(const StateRelay::Orphan& orphan, Actions& actions) const {
+  const absl::optional<StreamId> stream = StreamOf(orphan.newcomer);
+  if (!stream.has_value()) return;
+  SendControl send{.stream = *stream};
+  send.message.mutable_state_part()->set_id(orphan.id);
+  actions.push_back(std::move(send));
+}
+
+void Job::SweepRelay(Actions& actions) {
+  const auto gives = [this](const StateRelay::Donor& donor) {
+    const MemberState* const state = FindState(donor.member);
+    return state != nullptr && GivesState(*state) && state->stream == donor.stream;
+  };
+  const auto waits = [this](const MemberId& newcomer) { return StreamOf(newcomer).has_value(); };
+  for (const StateRelay::Orphan& orphan : relay_.Sweep(gives, waits)) SendNoState(orphan, actions);
+}
+
+void Job::DropObserver(const std::string& worker, const absl::Status& status, Actions& actions) {
+  const auto found = observers_.find(worker);
+  if (found == observers_.end()) return;
+  const MemberId member = {worker, found->second.incarnation};
+  for (ChunkRound& chunk : chunks_) chunk.CancelActivation(member);
+  CloseMember(found->second, status, actions);
+  observers_.erase(found);
 }
 
 void Job::MoveMembers(const ChunkRound::Published& published) {
@@ -240,19 +143,23 @@ bool Job::InSomeRoster(const MemberId& member) const {
 }
 
 void Job::CloseLost(const JobRecovery& recovery, Actions& actions) {
-  for (std::map<std::string, MemberState>* map : {&members_, &observers_}) {
-    for (auto& [worker, state] : *map) {
-      for (size_t i = 0; i < chunks_.size(); ++i) {
-        const absl::optional<v1::Entry> head =
-            recovery.chunks()[i].HeadOf({worker, state.incarnation});
-        if (!head.has_value() || chunks_[i].history().LeadsOnFrom(*head)) continue;
-        CloseMember(state, LostTrackError(chunks_[i].chunk(), *head), actions);
-        break;
+  const auto lost = [&](const MemberId& member) {
+    for (size_t i = 0; i < chunks_.size(); ++i) {
+      const absl::optional<v1::Entry> head = recovery.chunks()[i].HeadOf(member);
+      if (head.has_value() && !chunks_[i].history().LeadsOnFrom(*head)) {
+        return LostTrackError(chunks_[i].chunk(), *head);
       }
     }
+    return absl::OkStatus();
+  };
+  for (auto& [worker, state] : members_) {
+    const absl::Status status = lost({worker, state.incarnation});
+    if (!status.ok()) CloseMember(state, status, actions);
   }
-  for (auto entry = observers_.begin(); entry != observers_.end();) {
-    entry = entry->second.stream.has_value() ? std::next(entry) : observers_.erase(entry);
+  const std::map<std::string, MemberState> observers = observers_;
+  for (const auto& [worker, state] : observers) {
+    const absl::Status status = lost({worker, state.incarnation});
+    if (!status.ok()) DropObserver(worker, status, actions);
   }
 }
 

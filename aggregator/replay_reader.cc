@@ -4,14 +4,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
+#include "base/bytes.h"
 #include "base/status_macros.h"
 
 namespace tally {
 namespace {
-
-absl::Span<const uint8_t> BytesOf(const std::string& piece) {
-  return {reinterpret_cast<const uint8_t*>(piece.data()), piece.size()};
-}
 
 absl::Status WithPlace(const v1::Replay& replay, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat("chunk ", replay.chunk(), ", round ",

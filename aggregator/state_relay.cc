@@ -8,9 +8,9 @@
 
 namespace tally {
 
-absl::optional<MemberId> StateRelay::Request(const MemberId& newcomer,
-                                             const v1::StateRequest& request,
-                                             absl::Span<const MemberId> candidates) {
+absl::optional<StateRelay::Donor> StateRelay::Request(const MemberId& newcomer,
+                                                      const v1::StateRequest& request,
+                                                      absl::Span<const Donor> candidates) {
   Route& route = routes_[newcomer.worker];
   if (route.newcomer == newcomer && route.id == request.id()) {
     route.received_bytes = std::max(route.received_bytes, request.received_bytes());
@@ -31,7 +31,7 @@ absl::StatusOr<absl::optional<MemberId>> StateRelay::Relay(const MemberId& donor
                                                            const v1::StatePart& part,
                                                            size_t piece_bytes) {
   const auto found = std::find_if(routes_.begin(), routes_.end(), [&](const auto& entry) {
-    return entry.second.id == part.id() && entry.second.donor == donor;
+    return entry.second.id == part.id() && entry.second.donor.member == donor;
   });
   if (found == routes_.end()) return absl::optional<MemberId>();
   const Route& route = found->second;
@@ -47,13 +47,15 @@ absl::StatusOr<absl::optional<MemberId>> StateRelay::Relay(const MemberId& donor
   return newcomer;
 }
 
-std::vector<StateRelay::Orphan> StateRelay::Forget(const MemberId& worker) {
+std::vector<StateRelay::Orphan> StateRelay::Sweep(absl::FunctionRef<bool(const Donor&)> gives,
+                                                  absl::FunctionRef<bool(const MemberId&)> waits) {
   std::vector<Orphan> orphans;
   for (auto entry = routes_.begin(); entry != routes_.end();) {
     const Route& route = entry->second;
-    if (route.donor == worker) orphans.push_back({route.newcomer, route.id});
-    entry =
-        route.donor == worker || route.newcomer == worker ? routes_.erase(entry) : std::next(entry);
+    const bool is_given = gives(route.donor);
+    const bool is_awaited = waits(route.newcomer);
+    if (!is_given && is_awaited) orphans.push_back({route.newcomer, route.id});
+    entry = is_given && is_awaited ? std::next(entry) : routes_.erase(entry);
   }
   return orphans;
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/optional.h"
@@ -24,6 +25,12 @@ namespace tally {
 // Pure state machine. Not thread-safe.
 class StateRelay {
  public:
+  // A member by the stream that it has here: over another one it knows of no request.
+  struct Donor {
+    MemberId member;
+    uint64_t stream = 0;
+    friend bool operator==(const Donor&, const Donor&) = default;
+  };
   // A request whose donor gives nothing any more.
   struct Orphan {
     MemberId newcomer;
@@ -32,22 +39,24 @@ class StateRelay {
 
   // Notes what `newcomer` asks for and returns whom: the donor that it has, or one of `candidates`
   // for a new id. Unset if there is nobody.
-  absl::optional<MemberId> Request(const MemberId& newcomer, const v1::StateRequest& request,
-                                   absl::Span<const MemberId> candidates);
+  absl::optional<Donor> Request(const MemberId& newcomer, const v1::StateRequest& request,
+                                absl::Span<const Donor> candidates);
 
   // A piece comes from `donor`. Returns whom it goes to; unset if nobody waits for it any more.
   // Returns INVALID_ARGUMENT if it reaches further past what the newcomer has than it may.
   absl::StatusOr<absl::optional<MemberId>> Relay(const MemberId& donor, const v1::StatePart& part,
                                                  size_t piece_bytes);
 
-  // The worker has gone, as a donor and as a newcomer.
-  std::vector<Orphan> Forget(const MemberId& worker);
+  // Forgets requests whose newcomers do not wait any more, and those whose donors do not give any
+  // more, which are returned.
+  std::vector<Orphan> Sweep(absl::FunctionRef<bool(const Donor&)> gives,
+                            absl::FunctionRef<bool(const MemberId&)> waits);
 
  private:
   struct Route {
     uint64_t id = 0;
     MemberId newcomer;
-    MemberId donor;
+    Donor donor;
     uint64_t received_bytes = 0;
   };
 

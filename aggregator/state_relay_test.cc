@@ -31,16 +31,18 @@ v1::StatePart PartOf(uint64_t id, uint64_t offset) {
   return part;
 }
 
-std::vector<MemberId> Donors() { return {{"w-0", 1}, {"w-1", 2}, {"w-2", 3}}; }
+std::vector<StateRelay::Donor> Donors() {
+  return {{{"w-0", 1}, 10}, {{"w-1", 2}, 20}, {{"w-2", 3}, 30}};
+}
 
 TEST(StateRelayTest, ARequestKeepsItsDonorAndAnotherIdDrawsAnew) {
   StateRelay relay;
-  const absl::optional<MemberId> donor = relay.Request(kNewcomer, RequestOf(1), Donors());
+  const absl::optional<StateRelay::Donor> donor = relay.Request(kNewcomer, RequestOf(1), Donors());
   ASSERT_TRUE(donor.has_value());
   EXPECT_EQ(relay.Request(kNewcomer, RequestOf(1, 100), {}), donor);
   std::set<std::string> drawn;
   for (uint64_t id = 2; id < 40; ++id) {
-    drawn.insert(relay.Request(kNewcomer, RequestOf(id), Donors())->worker);
+    drawn.insert(relay.Request(kNewcomer, RequestOf(id), Donors())->member.worker);
   }
   EXPECT_EQ(drawn.size(), Donors().size());
 }
@@ -53,7 +55,7 @@ TEST(StateRelayTest, WithoutMembersThereIsNoDonor) {
 
 TEST(StateRelayTest, PartsOfTheDonorGoToTheNewcomerAndOthersNowhere) {
   StateRelay relay;
-  const MemberId donor = *relay.Request(kNewcomer, RequestOf(1), Donors());
+  const MemberId donor = relay.Request(kNewcomer, RequestOf(1), Donors())->member;
   EXPECT_THAT(relay.Relay(donor, PartOf(1, 0), 10), IsOkAndHolds(Eq(kNewcomer)));
   EXPECT_THAT(relay.Relay(donor, PartOf(2, 0), 10), IsOkAndHolds(Eq(absl::nullopt)));
   EXPECT_THAT(relay.Relay({"w-8", 8}, PartOf(1, 0), 10), IsOkAndHolds(Eq(absl::nullopt)));
@@ -61,7 +63,7 @@ TEST(StateRelayTest, PartsOfTheDonorGoToTheNewcomerAndOthersNowhere) {
 
 TEST(StateRelayTest, ADonorRunsNoFurtherAheadThanTheWindow) {
   StateRelay relay;
-  const MemberId donor = *relay.Request(kNewcomer, RequestOf(1), Donors());
+  const MemberId donor = relay.Request(kNewcomer, RequestOf(1), Donors())->member;
   EXPECT_THAT(relay.Relay(donor, PartOf(1, kStateWindowBytes - 10), 10), IsOk());
   EXPECT_THAT(relay.Relay(donor, PartOf(1, kStateWindowBytes - 10), 11),
               StatusIs(absl::StatusCode::kInvalidArgument,
@@ -72,22 +74,34 @@ TEST(StateRelayTest, ADonorRunsNoFurtherAheadThanTheWindow) {
 
 TEST(StateRelayTest, ADonorThatGivesNothingIsForgotten) {
   StateRelay relay;
-  const MemberId donor = *relay.Request(kNewcomer, RequestOf(1), Donors());
+  const MemberId donor = relay.Request(kNewcomer, RequestOf(1), Donors())->member;
   v1::StatePart nothing;
   nothing.set_id(1);
   EXPECT_THAT(relay.Relay(donor, nothing, 0), IsOkAndHolds(Eq(kNewcomer)));
   EXPECT_THAT(relay.Relay(donor, PartOf(1, 0), 1), IsOkAndHolds(Eq(absl::nullopt)));
 }
 
-TEST(StateRelayTest, WhenTheDonorGoesItsNewcomerIsNamed) {
+TEST(StateRelayTest, WhenTheDonorGoesOrChangesItsStreamItsNewcomerIsNamed) {
   StateRelay relay;
-  const MemberId donor = *relay.Request(kNewcomer, RequestOf(7), Donors());
-  const std::vector<StateRelay::Orphan> orphans = relay.Forget(donor);
+  const StateRelay::Donor donor = *relay.Request(kNewcomer, RequestOf(7), Donors());
+  const auto waits = [](const MemberId&) { return true; };
+  EXPECT_THAT(relay.Sweep([&](const StateRelay::Donor& asked) { return asked == donor; }, waits),
+              IsEmpty());
+  const StateRelay::Donor again = {donor.member, donor.stream + 1};
+  const std::vector<StateRelay::Orphan> orphans =
+      relay.Sweep([&](const StateRelay::Donor& asked) { return asked == again; }, waits);
   ASSERT_EQ(orphans.size(), 1u);
   EXPECT_EQ(orphans[0].newcomer, kNewcomer);
   EXPECT_EQ(orphans[0].id, 7u);
-  relay.Request(kNewcomer, RequestOf(8), Donors());
-  EXPECT_THAT(relay.Forget(kNewcomer), IsEmpty());
+}
+
+TEST(StateRelayTest, ANewcomerThatGoesIsForgotten) {
+  StateRelay relay;
+  const StateRelay::Donor donor = *relay.Request(kNewcomer, RequestOf(7), Donors());
+  EXPECT_THAT(relay.Sweep([](const StateRelay::Donor&) { return true; },
+                          [](const MemberId&) { return false; }),
+              IsEmpty());
+  EXPECT_THAT(relay.Relay(donor.member, PartOf(7, 0), 1), IsOkAndHolds(Eq(absl::nullopt)));
 }
 
 }  // namespace

@@ -45,14 +45,9 @@ absl::StatusOr<FaultPlan> ParseFaultPlan(absl::string_view text) {
   return plan;
 }
 
-absl::Duration FaultTimes::Around(absl::Duration mean) { return UpTo(2 * mean); }
-
-absl::Duration FaultTimes::UpTo(absl::Duration longest) {
-  if (longest == absl::InfiniteDuration()) return longest;
-  const int64_t span = absl::ToInt64Microseconds(longest) + 1;
-  return absl::Microseconds(static_cast<int64_t>(Below(static_cast<uint64_t>(span))));
+absl::Duration TimeAround(absl::Duration mean, Choices& choices) {
+  if (mean == absl::InfiniteDuration()) return mean;
+  return choices.Between(absl::ZeroDuration(), 2 * mean);
 }
-
-uint64_t FaultTimes::Below(uint64_t n) { return Mix64(key_ + ++count_ * kGolden64) % n; }
 
 }  // namespace tally

@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "base/mix64.h"
+#include "base/choices.h"
 
 namespace tally {
 
@@ -33,22 +33,8 @@ struct FaultPlan {
 // twice, the seed is no number, or a duration is not positive.
 absl::StatusOr<FaultPlan> ParseFaultPlan(absl::string_view text);
 
-// Random times of one purpose. Not thread-safe.
-class FaultTimes {
- public:
-  FaultTimes(uint64_t seed, uint64_t purpose) : key_(Mix64(seed * kGolden64 + purpose)) {}
-
-  // Between zero and twice the mean.
-  absl::Duration Around(absl::Duration mean);
-  // Between zero and the longest.
-  absl::Duration UpTo(absl::Duration longest);
-  // From 0 to n - 1.
-  uint64_t Below(uint64_t n);
-
- private:
-  const uint64_t key_;
-  uint64_t count_ = 0;
-};
+// A random time with this mean, from zero to twice as long; infinite if the mean is.
+absl::Duration TimeAround(absl::Duration mean, Choices& choices);
 
 }  // namespace tally
 

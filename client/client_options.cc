@@ -82,7 +82,16 @@ absl::Status ValidateClientOptions(const ClientOptions& options) {
   }
   TALLY_RETURN_IF_ERROR(CheckDuration("start_timeout", options.start_timeout));
   TALLY_RETURN_IF_ERROR(CheckDuration("aggregator_timeout", options.aggregator_timeout));
-  return CheckDuration("heartbeat_interval", options.heartbeat_interval);
+  TALLY_RETURN_IF_ERROR(CheckDuration("heartbeat_interval", options.heartbeat_interval));
+  const FaultPlan& faults = options.faults;
+  if (faults.cut <= absl::ZeroDuration() || faults.kill <= absl::ZeroDuration() ||
+      faults.delay < absl::ZeroDuration() || faults.delay == absl::InfiniteDuration()) {
+    return OptionError("faults", absl::StrCat("has cut = ", absl::FormatDuration(faults.cut),
+                                              ", delay = ", absl::FormatDuration(faults.delay),
+                                              ", kill = ", absl::FormatDuration(faults.kill),
+                                              ", must have positive means and a finite delay"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace tally

@@ -58,6 +58,7 @@ struct ClientOptions {
   // The trainer can hand the replicated state to a newcomer (Client::state_wanted, GiveState) and
   // can start from one (Client::joined_state): then the worker may come into a run that goes on.
   bool elastic = false;
+  // Workers of one run may differ in it.
   RunEntry entry = RunEntry::kBegin;
 
   // How long Connect waits for aggregators to come up and for the other workers to arrive.
@@ -77,7 +78,8 @@ struct ClientOptions {
 // kMaxAggregators; two have the same name; an address is empty; `layout` is unset;
 // `expected_workers` is not from 1 to kMaxRoster; `roster_limit` is neither 0 nor from
 // `expected_workers` to kMaxRoster; `first_round` is above kMaxRound; `snapshot_interval` is not
-// from 1 to kMaxSnapshotInterval; or a duration is not positive or infinite.
+// from 1 to kMaxSnapshotInterval; a duration is not positive or infinite; or a mean time of
+// `faults` is not positive, or their delay negative or infinite.
 absl::Status ValidateClientOptions(const ClientOptions& options);
 
 }  // namespace tally

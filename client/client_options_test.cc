@@ -59,6 +59,10 @@ TEST(ClientOptionsTest, NamesTheFieldTheValueAndTheRule) {
       {"`aggregator_timeout` = -1s", [](auto& o) { o.aggregator_timeout = absl::Seconds(-1); }},
       {"`heartbeat_interval` = inf",
        [](auto& o) { o.heartbeat_interval = absl::InfiniteDuration(); }},
+      {"`faults` has cut = 0, delay = 0, kill = inf, must have positive means",
+       [](auto& o) { o.faults.cut = absl::ZeroDuration(); }},
+      {"`faults` has cut = inf, delay = -1s", [](auto& o) { o.faults.delay = absl::Seconds(-1); }},
+      {"kill = -1s", [](auto& o) { o.faults.kill = absl::Seconds(-1); }},
   };
   for (const auto& row : rows) {
     SCOPED_TRACE(row.words);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/bytes.h"
 #include "base/digest.h"
 #include "base/mix64.h"
 #include "base/status_macros.h"
@@ -16,10 +17,6 @@ namespace {
 // Between a donor that gives nothing and the next one.
 constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
 constexpr absl::Duration kLongestPause = absl::Seconds(2);
-
-absl::Span<const uint8_t> BytesOf(absl::string_view piece) {
-  return {reinterpret_cast<const uint8_t*>(piece.data()), piece.size()};
-}
 
 absl::Status PartError(absl::string_view what) {
   return absl::DataLossError(absl::StrCat("`state_part", what));

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/digest.h"
+#include "base/status_macros.h"
 #include "client/session.h"
 
 namespace tally {
@@ -134,7 +135,7 @@ void Session::SendActivate(size_t aggregator, absl::Time now) {
 void Session::OnStateRequest(size_t aggregator, const v1::StateRequest& request, absl::Time now) {
   if (!failure_.ok() || IsCut(aggregator)) return;
   if (options_.elastic && started_ && !leaving()) {
-    return SendParts(donor_.Request(aggregator, request), now);
+    return SendParts(donor_.Request(aggregator, request, now), now);
   }
   v1::ClientMessage message;
   message.mutable_state_part()->set_id(request.id());
@@ -147,14 +148,17 @@ bool Session::state_wanted() const {
 }
 
 absl::Status Session::GiveState(SharedBuffer bytes, absl::Time now) {
-  if (absl::Status status = CheckUsable(); !status.ok()) return status;
+  TALLY_RETURN_IF_ERROR(CheckUsable());
   if (missing_results_ > 0) return MissingResultsError();
   const absl::optional<v1::StatePart> head = StateHead();
-  // Others are too far ahead: somebody else gives it.
-  if (!head.has_value()) return absl::OkStatus();
-  v1::StatePart complete = *head;
-  complete.set_payload_digest(Digest64(bytes->bytes()));
-  SendParts(donor_.Give(complete, std::move(bytes), next_round_), now);
+  if (!head.has_value()) {
+    // Others are too far ahead: somebody else gives it.
+    SendParts(donor_.Decline(), now);
+    return absl::OkStatus();
+  }
+  v1::StatePart first = *head;
+  first.set_payload_digest(Digest64(bytes->bytes()));
+  SendParts(donor_.Give(first, std::move(bytes), next_round_), now);
   return absl::OkStatus();
 }
 

@@ -27,6 +27,7 @@ void Session::Tick(absl::Time now) {
     if (now >= aggregators_[a].link.heartbeat_at()) Send(a, HeartbeatAt(now), nullptr, now);
   }
   if (newcomer_.has_value()) AskForState(now);
+  donor_.ForgetSilent(now - options_.aggregator_timeout);
 }
 
 absl::Time Session::NextTick() const {

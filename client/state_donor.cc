@@ -8,6 +8,16 @@
 
 namespace tally {
 
+namespace {
+
+StateDonor::Part NothingFor(uint64_t id, size_t aggregator) {
+  StateDonor::Part part{.aggregator = aggregator};
+  part.message.set_id(id);
+  return part;
+}
+
+}  // namespace
+
 std::vector<StateDonor::Part> StateDonor::NextParts(uint64_t id, Donation& donation) {
   std::vector<Part> parts;
   const uint64_t total_bytes = donation.bytes->size();
@@ -28,8 +38,12 @@ std::vector<StateDonor::Part> StateDonor::NextParts(uint64_t id, Donation& donat
 }
 
 std::vector<StateDonor::Part> StateDonor::Request(size_t aggregator,
-                                                  const v1::StateRequest& request) {
+                                                  const v1::StateRequest& request, absl::Time now) {
   const auto known = donations_.find(request.id());
+  if (known == donations_.end() && request.received_bytes() > 0) {
+    // States are never mixed.
+    return {NothingFor(request.id(), aggregator)};
+  }
   if (known == donations_.end()) {
     // Who asks anew has no use for what it asked for before.
     for (auto entry = donations_.begin(); entry != donations_.end();) {
@@ -38,10 +52,12 @@ std::vector<StateDonor::Part> StateDonor::Request(size_t aggregator,
     }
     donations_[request.id()] = {.aggregator = aggregator,
                                 .newcomer = request.newcomer().worker(),
-                                .min_next = request.min_round() + 1};
+                                .min_next = request.min_round() + 1,
+                                .heard_at = now};
     return {};
   }
   Donation& donation = known->second;
+  donation.heard_at = now;
   if (donation.bytes == nullptr) return {};
   donation.received_bytes = std::max(donation.received_bytes, request.received_bytes());
   if (donation.received_bytes < donation.bytes->size()) return NextParts(request.id(), donation);
@@ -66,6 +82,22 @@ std::vector<StateDonor::Part> StateDonor::Give(const v1::StatePart& head, Shared
     std::move(first.begin(), first.end(), std::back_inserter(parts));
   }
   return parts;
+}
+
+std::vector<StateDonor::Part> StateDonor::Decline() {
+  std::vector<Part> parts;
+  for (auto entry = donations_.begin(); entry != donations_.end();) {
+    const bool is_wanted = entry->second.bytes == nullptr;
+    if (is_wanted) parts.push_back(NothingFor(entry->first, entry->second.aggregator));
+    entry = is_wanted ? donations_.erase(entry) : std::next(entry);
+  }
+  return parts;
+}
+
+void StateDonor::ForgetSilent(absl::Time since) {
+  for (auto entry = donations_.begin(); entry != donations_.end();) {
+    entry = entry->second.heard_at < since ? donations_.erase(entry) : std::next(entry);
+  }
 }
 
 void StateDonor::Forget(size_t aggregator) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "base/buffer.h"
 #include "proto/tally/v1/recovery.pb.h"
 
@@ -24,8 +25,9 @@ class StateDonor {
     std::string piece;
   };
 
-  // A newcomer asks, or tells how far it has come. Returns the parts that it may be sent now.
-  std::vector<Part> Request(size_t aggregator, const v1::StateRequest& request);
+  // A newcomer asks, or tells how far it has come. Returns the parts that it may be sent now; one
+  // without a slice if it asks for the rest of a state that this worker has not begun.
+  std::vector<Part> Request(size_t aggregator, const v1::StateRequest& request, absl::Time now);
 
   // Somebody waits for a state at the end of round `next_round` - 1, or an earlier one.
   bool wanted(uint64_t next_round) const;
@@ -33,6 +35,12 @@ class StateDonor {
   // Gives all of those the state: `head` is the first part without id and slice. Returns the parts
   // that they may be sent now.
   std::vector<Part> Give(const v1::StatePart& head, SharedBuffer bytes, uint64_t next_round);
+
+  // This worker cannot give what is wanted: returns word of it.
+  std::vector<Part> Decline();
+
+  // Forgets newcomers that have not been heard of since then: a state is large.
+  void ForgetSilent(absl::Time since);
 
   // Nothing reaches newcomers over that aggregator any more: they ask anew.
   void Forget(size_t aggregator);
@@ -48,6 +56,7 @@ class StateDonor {
     v1::StatePart head;
     uint64_t received_bytes = 0;
     uint64_t sent_bytes = 0;
+    absl::Time heard_at;
   };
 
   static std::vector<Part> NextParts(uint64_t id, Donation& donation);

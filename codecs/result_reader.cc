@@ -5,17 +5,10 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "base/bytes.h"
 #include "codecs/exchange.h"
 
 namespace tally {
-namespace {
-
-absl::Span<const uint8_t> BytesOf(absl::string_view piece) {
-  return {reinterpret_cast<const uint8_t*>(piece.data()), piece.size()};
-}
-
-}  // namespace
-
 absl::Status ResultReader::Append(const v1::Result& slice, absl::string_view piece) {
   if (assembler_.in_progress()) {
     if (slice.chunk() != first_.chunk() || slice.round() != first_.round() ||

@@ -53,10 +53,11 @@ struct TrainerOptions {
 };
 
 // Returns INVALID_ARGUMENT, naming flag, value and rule, if `job`, `worker` or `text` is empty;
-// `workers`, `rounds` or `metrics_every` is 0; `max_workers` is neither 0 nor at least `workers`; `rank` is not less than `workers`; `optimizer` is
-// not one of OptimizerNames(); `learning_rate`, `epsilon` or a share is not positive and finite;
-// the final share of the learning rate is above 1; `batch` is not from 1 to 65,536;
-// `arrival_jitter_ms` is above a minute; or a timeout is not positive.
+// `workers`, `rounds` or `metrics_every` is 0; `max_workers` is neither 0 nor at least `workers`;
+// `rank` is not less than `workers`; `optimizer` is not one of OptimizerNames(); `learning_rate`,
+// `epsilon` or a share is not positive and finite; the final share of the learning rate is above 1;
+// `batch` is not from 1 to 65,536; `arrival_jitter_ms` is above a minute; or a timeout is not
+// positive.
 absl::Status ValidateTrainerOptions(const TrainerOptions& options);
 
 // Reads "agg-0=host:port,agg-1=host:port". Returns INVALID_ARGUMENT, naming the flag, if an entry

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "aggregator/server/server.h"
 #include "base/byte_size.h"
+#include "base/choices.h"
 #include "base/clock.h"
 #include "base/fault_plan.h"
 #include "base/logging.h"
@@ -90,7 +91,8 @@ int AwaitSignal(const sigset_t& stop_signals, const FaultPlan& faults) {
     sigwait(&stop_signals, &signal);
     return signal;
   }
-  const timespec wait = absl::ToTimespec(FaultTimes(faults.seed, 0).Around(faults.kill));
+  Choices choices(faults.seed, /*purpose=*/0);
+  const timespec wait = absl::ToTimespec(TimeAround(faults.kill, choices));
   signal = sigtimedwait(&stop_signals, nullptr, &wait);
   if (signal < 0) raise(SIGKILL);
   return signal;

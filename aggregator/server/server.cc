@@ -72,16 +72,15 @@ absl::Status Validate(const ServerOptions& options) {
 }
 
 EngineOptions MakeEngineOptions(const ServerOptions& options, const Clock& clock) {
-  EngineOptions engine{
-      .name = options.name,
-      .memory_limit_bytes = options.memory_limit_bytes / 4 * 3,
-      .window_chunks = options.window_chunks,
-      .forget_after = options.forget_after,
-      .silence_limit = options.silence_limit,
-      .eviction = {.evict_after = options.evict_after,
-                   .minority_after = options.minority_after,
-                   .progress_after = options.progress_after},
-      .recover_after = options.recover_after};
+  EngineOptions engine{.name = options.name,
+                       .memory_limit_bytes = options.memory_limit_bytes / 4 * 3,
+                       .window_chunks = options.window_chunks,
+                       .forget_after = options.forget_after,
+                       .silence_limit = options.silence_limit,
+                       .eviction = {.evict_after = options.evict_after,
+                                    .minority_after = options.minority_after,
+                                    .progress_after = options.progress_after},
+                       .recover_after = options.recover_after};
   engine.instance.set_start_us(static_cast<uint64_t>(absl::ToUnixMicros(clock.Now())));
   std::random_device random;
   engine.instance.set_random((uint64_t{random()} << 32) | random());

@@ -11,6 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "base/choices.h"
 #include "base/mutex.h"
 
 namespace tally {
@@ -28,7 +29,6 @@ class FaultyTransport final : public Transport, private Transport::Events {
       : plan_(plan),
         transport_(std::move(transport)),
         queues_(num_aggregators),
-        cuts_(plan.seed, kCuts),
         delays_(plan.seed, kDelays) {}
   ~FaultyTransport() override { Shutdown(); }
 
@@ -51,7 +51,7 @@ class FaultyTransport final : public Transport, private Transport::Events {
     if (plan_.delay == absl::ZeroDuration()) return transport_->Send(aggregator, std::move(frame));
     MutexLock lock(&mutex_);
     std::deque<LateFrame>& queue = queues_[aggregator];
-    absl::Time due = absl::Now() + delays_.UpTo(plan_.delay);
+    absl::Time due = absl::Now() + delays_.Between(absl::ZeroDuration(), plan_.delay);
     if (!queue.empty()) due = std::max(due, queue.back().due);
     queue.push_back({due, std::move(frame)});
     wakes_.NotifyAll();
@@ -81,15 +81,17 @@ class FaultyTransport final : public Transport, private Transport::Events {
   }
 
   void Run() {
-    const absl::Time kill_at = absl::Now() + FaultTimes(plan_.seed, kKills).Around(plan_.kill);
-    absl::Time cut_at = absl::Now() + cuts_.Around(plan_.cut);
+    Choices kills(plan_.seed, kKills);
+    Choices cuts(plan_.seed, kCuts);
+    const absl::Time kill_at = absl::Now() + TimeAround(plan_.kill, kills);
+    absl::Time cut_at = absl::Now() + TimeAround(plan_.cut, cuts);
     MutexLock lock(&mutex_);
     while (!stopping_) {
       const absl::Time now = absl::Now();
       if (now >= kill_at) raise(SIGKILL);
       if (now >= cut_at) {
-        transport_->Cut(cuts_.Below(queues_.size()));
-        cut_at = now + cuts_.Around(plan_.cut);
+        transport_->Cut(cuts.Below(queues_.size()));
+        cut_at = now + TimeAround(plan_.cut, cuts);
       }
       absl::Time next = std::min(kill_at, cut_at);
       for (size_t a = 0; a < queues_.size(); ++a) {
@@ -114,8 +116,7 @@ class FaultyTransport final : public Transport, private Transport::Events {
   CondVar wakes_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::deque<LateFrame>> queues_ ABSL_GUARDED_BY(mutex_);  // by aggregator
-  FaultTimes cuts_;
-  FaultTimes delays_ ABSL_GUARDED_BY(mutex_);
+  Choices delays_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;
 };
 

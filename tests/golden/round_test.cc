@@ -6,6 +6,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "base/digest.h"
 #include "codecs/exchange.h"
 #include "codecs/layout.h"
@@ -33,10 +34,6 @@ Message Golden(absl::string_view name) {
   Message message;
   EXPECT_TRUE(message.ParseFromString(GoldenBytes(name))) << name;
   return message;
-}
-
-absl::Span<const uint8_t> BytesOf(const std::string& bytes) {
-  return {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()};
 }
 
 Layout GoldenLayout() {

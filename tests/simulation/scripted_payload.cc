@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "absl/types/variant.h"
+#include "base/choices.h"
 #include "base/digest.h"
 #include "codecs/sign_codec.h"
 #include "codecs/sparse_codec.h"
 #include "kernels/live_mask.h"
-#include "tests/simulation/choices.h"
 
 namespace tally {
 namespace {

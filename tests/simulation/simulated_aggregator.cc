@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/types/variant.h"
 #include "aggregator/exchange_task.h"
+#include "base/bytes.h"
 #include "base/check.h"
 #include "base/status_macros.h"
 #include "kernels/backends.h"
@@ -12,10 +13,6 @@ namespace tally {
 namespace {
 
 constexpr absl::Duration kTick = absl::Milliseconds(100);
-
-absl::Span<const uint8_t> BytesOf(const std::string& bytes) {
-  return {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()};
-}
 
 }  // namespace
 

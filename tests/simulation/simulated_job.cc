@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
-#include "tests/simulation/choices.h"
+#include "base/choices.h"
 #include "tests/simulation/simulated_process.h"
 
 namespace tally {

@@ -3,19 +3,12 @@
 #include <cstring>
 #include <utility>
 
+#include "base/bytes.h"
 #include "base/digest.h"
 #include "codecs/slices.h"
 #include "kernels/sign_block.h"
 
 namespace tally {
-namespace {
-
-absl::Span<const uint8_t> BytesOf(const std::string& text) {
-  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
-}
-
-}  // namespace
-
 std::string DensePayload(absl::Span<const float> values) {
   std::string payload(values.size() * sizeof(float), '\0');
   if (!values.empty()) std::memcpy(payload.data(), values.data(), payload.size());

@@ -1,6 +1,6 @@
-// All that a simulation leaves to chance, from one seed.
-#ifndef TALLY_TESTS_SIMULATION_CHOICES_H_
-#define TALLY_TESTS_SIMULATION_CHOICES_H_
+// What is left to chance, all of it from one seed: faults, and simulations of them.
+#ifndef TALLY_BASE_CHOICES_H_
+#define TALLY_BASE_CHOICES_H_
 
 #include <cstdint>
 
@@ -30,4 +30,4 @@ class Choices {
 
 }  // namespace tally
 
-#endif  // TALLY_TESTS_SIMULATION_CHOICES_H_
+#endif  // TALLY_BASE_CHOICES_H_
