@@ -43,6 +43,12 @@ class EngineObserversTest : public EngineTest {
   void PlayRound() {
     for (EngineWorker* const member : members_) member->Contribute(0, 1.0f);
   }
+  // Asks for the state with one id after the other until this member is asked for it.
+  void AskUntilDrawn(EngineWorker& newcomer, EngineWorker& donor) {
+    for (uint64_t id = 1; donor.inbox().state_requests.empty(); ++id) {
+      driver_->RequestState(newcomer.stream(), id);
+    }
+  }
   v1::ResultHeader Newest() { return HeaderOf(*members_[0]->Newest(0)); }
 
   std::vector<EngineWorker*> members_;
@@ -164,6 +170,37 @@ TEST_F(EngineObserversTest, TheStateGoesFromAMemberToTheNewcomer) {
   driver_->Disconnect(donor->stream());
   ASSERT_THAT(late.inbox().state_parts, SizeIs(2));
   EXPECT_FALSE(late.inbox().state_parts[1].first.has_slice());
+}
+
+TEST_F(EngineObserversTest, ANewcomerIsToldWhenItsDonorLeaves) {
+  EngineWorker& late = Observe(7);
+  AskUntilDrawn(late, *members_[1]);
+  driver_->Leave(members_[1]->stream(), 0);
+  driver_->AdvanceBy(absl::Milliseconds(100));
+  ASSERT_THAT(late.inbox().state_parts, SizeIs(1));
+  EXPECT_FALSE(late.inbox().state_parts[0].first.has_slice());
+}
+
+TEST_F(EngineObserversTest, ANewcomerIsToldWhenItsDonorIsReplaced) {
+  EngineWorker& late = Observe(7);
+  AskUntilDrawn(late, *members_[1]);
+  Observe(1, 200);
+  driver_->AdvanceBy(absl::Milliseconds(100));
+  ASSERT_THAT(late.inbox().state_parts, SizeIs(1));
+  EXPECT_FALSE(late.inbox().state_parts[0].first.has_slice());
+}
+
+TEST_F(EngineObserversTest, ADeadObserverIsNotTakenIn) {
+  EngineWorker& late = Observe(7);
+  driver_->Activate(late.stream(), 1);
+  v1::Heartbeat heartbeat;
+  heartbeat.add_fences()->set_worker("w-7");
+  heartbeat.mutable_fences(0)->set_incarnation(107);
+  driver_->Heartbeat(members_[0]->stream(), heartbeat);
+  EXPECT_THAT(late.closed(), Optional(StatusIs(absl::StatusCode::kAborted)));
+  PlayRound();
+  PlayRound();
+  EXPECT_EQ(Newest().roster_size(), 0) << "the roster has not changed";
 }
 
 TEST_F(EngineObserversTest, ObserversAreLetGoWithTheLastMember) {
