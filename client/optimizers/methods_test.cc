@@ -237,8 +237,12 @@ TEST_P(MethodsTest, ANewcomerStartsFromTheOthersStateAndStaysInStep) {
   constexpr uint64_t kFollowed = 3;
   constexpr uint64_t kLast = 16;
   const Layout layout = LayoutFor(GetParam());
-  LoopbackGroup group(layout, {.num_workers = kWorkers, .seed = 9}, SupportedBackends().back());
+  LoopbackGroup group(layout, {.num_workers = kWorkers, .keep_log = true, .seed = 9},
+                      SupportedBackends().back());
   std::vector<std::vector<float>> parameters(kWorkers, std::vector<float>(2230, 0.25f));
+  // Of worker 2 while it follows.
+  uint64_t first_round = 0;
+  uint64_t end_round = 0;
   std::string shared;
   absl::Notification is_given;
   const absl::Status status = group.RunWorkers([&](size_t worker) -> absl::Status {
@@ -262,7 +266,10 @@ TEST_P(MethodsTest, ANewcomerStartsFromTheOthersStateAndStaysInStep) {
             LoadTrainingState(shared, layout, absl::MakeSpan(x), optimizer->get());
         if (!loaded.ok()) return loaded;
         EXPECT_EQ((*optimizer)->statistics().steps, kJoinAfter);
-        EXPECT_EQ((*optimizer)->statistics().residual_norm, 0.0);
+        first_round = group.worker(worker)->next_round();
+      }
+      if (round == kJoinAfter + kFollowed && worker == 2) {
+        end_round = group.worker(worker)->next_round();
       }
       const bool follows = worker == 2 && round >= kJoinAfter && round < kJoinAfter + kFollowed;
       WriteGradient(worker, round, x, gradient);
@@ -270,12 +277,19 @@ TEST_P(MethodsTest, ANewcomerStartsFromTheOthersStateAndStaysInStep) {
                                            : (*optimizer)->Step(absl::MakeSpan(x), gradient);
       if (!stepped.ok()) return stepped;
       EXPECT_EQ((*optimizer)->statistics().abstained_chunks, 0u);
+      if (follows) {
+        EXPECT_EQ((*optimizer)->statistics().residual_norm, 0.0);
+      }
     }
     return absl::OkStatus();
   });
   EXPECT_THAT(status, IsOk());
   EXPECT_TRUE(parameters[1] == parameters[0]);
   EXPECT_TRUE(parameters[2] == parameters[0]);
+  for (const LoopbackEntry& entry : group.TakeLog()) {
+    if (entry.place.round < first_round || entry.place.round >= end_round) continue;
+    EXPECT_EQ(entry.contributions[2], nullptr) << "round " << entry.place.round;
+  }
 }
 
 // Where every element of some chunk is masked there is nothing to choose, vote on or scale.
