@@ -102,6 +102,28 @@ std::vector<StrangersOffence> StrangersOffences() {
 INSTANTIATE_TEST_SUITE_P(Every, HostileStrangerTest, testing::ValuesIn(StrangersOffences()),
                          [](const auto& row) { return row.param.name; });
 
+// Nobody waits for an observer, so what it leaves lying must not pile up.
+TEST_F(HostileTest, AnObserverThatTakesNothingInIsCutOff) {
+  v1::Hello hello = HelloOf("observer");
+  hello.set_intent(v1::INTENT_OBSERVER);
+  RawWorker observer(server_->port(), hello, layout_);
+  observer.Connect();
+  const absl::optional<v1::Welcome> welcome = observer.AwaitWelcome();
+  ASSERT_TRUE(welcome.has_value());
+  EXPECT_EQ(welcome->verdict(), v1::Welcome::VERDICT_OBSERVER);
+  int rounds = 0;
+  for (; rounds < 100; ++rounds) {
+    const absl::StatusOr<v1::JobStatus> status = GetStatus();
+    ASSERT_THAT(status, IsOk());
+    if (status->observers_size() == 0) break;
+    for (const auto& worker : workers_) worker->Contribute(0, 5);
+    ExpectResult(0, 5);
+  }
+  EXPECT_GT(rounds, 2);
+  EXPECT_LT(rounds, 100);
+  EXPECT_FALSE(observer.stream().Finish().ok());
+}
+
 TEST_F(HostileTest, AContributionBeforeHelloIsRefused) {
   ContributeWithoutThird();
   RawStream stream(server_->port());
