@@ -22,15 +22,19 @@ constexpr absl::Duration kLongestTick = absl::Seconds(1);
 Engine::Engine(EngineOptions options)
     : options_(std::move(options)), admission_(options_.memory_limit_bytes) {}
 
+bool Engine::HasEnded(const JobDescription& description) const {
+  // Whoever begins a run of the same number anew has nothing to do with those of the last one.
+  const auto found = jobs_.find(description.job);
+  if (found != jobs_.end() && found->second.job->formed()) return false;
+  return std::find(ended_runs_.begin(), ended_runs_.end(),
+                   std::make_pair(description.job, description.run)) != ended_runs_.end();
+}
+
 absl::StatusOr<Job*> Engine::FindOrCreate(const JobDescription& description, const v1::Hello& hello,
                                           absl::Time now) {
   const auto found = jobs_.find(description.job);
-  const bool has_ended =
-      std::find(ended_runs_.begin(), ended_runs_.end(),
-                std::make_pair(description.job, description.run)) != ended_runs_.end();
-  // Whoever begins a run of the same number anew has nothing to do with those of the last one.
-  const bool is_formed = found != jobs_.end() && found->second.job->formed();
-  if (has_ended && HoldsHistory(hello) && !is_formed) {
+  const bool has_ended = HasEnded(description);
+  if (has_ended && HoldsHistory(hello)) {
     return absl::FailedPreconditionError(
         absl::StrCat("`run` = ", description.run, " of job `", description.job,
                      "` is over here: all of its workers have left; this one was evicted before"));
@@ -63,12 +67,11 @@ absl::StatusOr<Job*> Engine::FindOrCreate(const JobDescription& description, con
         absl::StrCat("run ", description.run, " of job `", description.job,
                      "` is not here (yet): `intent` = INTENT_OBSERVER must wait for its members"));
   }
-  if (hello.intent() == v1::INTENT_MEMBER && !HoldsHistory(hello) &&
-      !description.OwnChunks().empty()) {
+  if (ClaimsMembership(hello) && !HoldsHistory(hello) && !description.OwnChunks().empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "`intent` = INTENT_MEMBER, must be INTENT_START: neither this worker nor aggregator `",
-        options_.name, "` has a history of run ", description.run, " of job `", description.job,
-        "`"));
+        "`intent` = ", v1::Intent_Name(hello.intent()),
+        ", must be INTENT_START: neither this worker nor aggregator `", options_.name,
+        "` has a history of run ", description.run, " of job `", description.job, "`"));
   }
   const uint64_t bytes = WorstCaseBytes(description, options_.window_chunks);
   TALLY_RETURN_IF_ERROR(admission_.Admit(bytes));
@@ -88,6 +91,10 @@ absl::Status Engine::Greet(StreamId stream, const v1::Hello& hello, absl::Time n
         absl::StrCat("aggregator `", options_.name, "` is draining and takes no new streams"));
   }
   TALLY_ASSIGN_OR_RETURN(const ValidHello valid, ValidateHello(hello, options_.name));
+  if (hello.intent() == v1::INTENT_LEAVING && HasEnded(valid.description)) {
+    actions.push_back(CloseStream{stream, absl::OkStatus()});
+    return absl::OkStatus();
+  }
   TALLY_ASSIGN_OR_RETURN(Job* const job, FindOrCreate(valid.description, hello, now));
   v1::Welcome welcome;
   welcome.set_aggregator(options_.name);
@@ -175,7 +182,7 @@ Actions Engine::HandleLeave(StreamId stream, const v1::Leave& leave, absl::Time 
   Job* const job = Hear(stream);
   if (job == nullptr) return {};
   Actions actions;
-  job->HandleLeave(streams_[stream].member, leave, now, actions);
+  job->HandleLeave(streams_[stream].member, leave.last_round(), now, actions);
   return Settle(std::move(actions));
 }
 

@@ -110,6 +110,8 @@ class Engine {
   };
 
   absl::Status Greet(StreamId stream, const v1::Hello& hello, absl::Time now, Actions& actions);
+  // Everybody has left that run, and it was not begun anew.
+  bool HasEnded(const JobDescription& description) const;
   // The job with that name, made if there is none. Fails if another run of it lives.
   absl::StatusOr<Job*> FindOrCreate(const JobDescription& description, const v1::Hello& hello,
                                     absl::Time now);

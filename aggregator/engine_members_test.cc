@@ -235,6 +235,28 @@ TEST_F(EngineTest, ARunThatEverybodyHasLeftIsNotBegunAgainByOneWhoComesBack) {
   EXPECT_THAT(Join(Hello(0, 1)), IsOpen()) << "its number may be used again";
 }
 
+TEST_F(EngineTest, ALeaverWhoseStreamBrokeAtTheVeryEndIsLetGo) {
+  const std::vector<EngineWorker*> workers = StartRun(2);
+  for (EngineWorker* const worker : workers) worker->Contribute(0, 1);
+  driver_->Leave(workers[0]->stream(), /*last_round=*/0);
+  driver_->Disconnect(workers[0]->stream());
+  workers[0]->Reconnect(v1::INTENT_LEAVING);
+  EXPECT_THAT(*workers[0], IsOpen()) << "the other may not have the last results yet";
+  driver_->Disconnect(workers[0]->stream());
+  driver_->Leave(workers[1]->stream(), /*last_round=*/0);
+  ASSERT_EQ(driver_->engine().Status("", driver_->now()).jobs_size(), 0);
+  workers[0]->Reconnect(v1::INTENT_LEAVING);
+  EXPECT_THAT(workers[0]->closed(), Optional(IsOk()));
+}
+
+TEST_F(EngineTest, AHelloThatSaysItLeavesIsALeave) {
+  const std::vector<EngineWorker*> workers = StartRun(2);
+  driver_->Disconnect(workers[0]->stream());
+  workers[0]->Reconnect(v1::INTENT_LEAVING);
+  driver_->Leave(workers[1]->stream());
+  for (EngineWorker* const worker : workers) EXPECT_THAT(worker->closed(), Optional(IsOk()));
+}
+
 TEST_F(EngineTest, ALeaverStaysUntilTheOthersHaveItsLastResult) {
   const std::vector<EngineWorker*> workers = StartRun(3);
   for (EngineWorker* const worker : workers) worker->Contribute(0, 1);

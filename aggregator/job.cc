@@ -215,9 +215,9 @@ void Job::HandleHeartbeat(const MemberId& member, const v1::Heartbeat& heartbeat
   ReleaseLeavers(actions);
 }
 
-void Job::HandleLeave(const MemberId& member, const v1::Leave& leave, absl::Time now,
+void Job::HandleLeave(const MemberId& member, uint64_t last_round, absl::Time now,
                       Actions& actions) {
-  Hear(member, leave.last_round() + 1, now);
+  Hear(member, last_round + 1, now);
   for (ChunkRound& chunk : chunks_) chunk.CancelActivation(member);
   const auto observer = observers_.find(member.worker);
   if (observer != observers_.end() && observer->second.incarnation == member.incarnation) {
@@ -226,9 +226,9 @@ void Job::HandleLeave(const MemberId& member, const v1::Leave& leave, absl::Time
   const auto found = members_.find(member.worker);
   if (found == members_.end() || !formed_) return;
   found->second.left = true;
-  found->second.last_round = leave.last_round();
+  found->second.last_round = last_round;
   for (ChunkRound& chunk : chunks_) {
-    chunk.Leave(member, leave.last_round());
+    chunk.Leave(member, last_round);
     SealIfReady(chunk, now, actions);
   }
   ReleaseLeavers(actions);

@@ -62,8 +62,7 @@ class Job {
                        Actions& actions);
   // The member has all results up to that round and goes. It stays until the others have them too:
   // were this aggregator killed before, only the member could give them.
-  void HandleLeave(const MemberId& member, const v1::Leave& leave, absl::Time now,
-                   Actions& actions);
+  void HandleLeave(const MemberId& member, uint64_t last_round, absl::Time now, Actions& actions);
   // An observer wants to take part; each chunk's headers say from when on. While the roster is full
   // it waits.
   void HandleActivate(const MemberId& member, const v1::Activate& activate, absl::Time now);
@@ -238,6 +237,9 @@ class Job {
 
 // Whether the worker says that it holds an entry of some chunk.
 bool HoldsHistory(const v1::Hello& hello);
+
+// Whether the worker says that it is a member, even if one that is leaving.
+bool ClaimsMembership(const v1::Hello& hello);
 
 }  // namespace tally
 

@@ -92,12 +92,8 @@ absl::Status CheckIntent(v1::Intent intent) {
     case v1::INTENT_RESUME:
     case v1::INTENT_MEMBER:
     case v1::INTENT_OBSERVER:
-      return absl::OkStatus();
     case v1::INTENT_LEAVING:
-      return absl::UnimplementedError(
-          absl::StrCat("`intent` = ", v1::Intent_Name(intent),
-                       ", must be one that this version serves: INTENT_START, INTENT_RESUME, "
-                       "INTENT_MEMBER, INTENT_OBSERVER"));
+      return absl::OkStatus();
     default:
       return absl::InvalidArgumentError(
           absl::StrCat("`intent` = ", static_cast<int>(intent), ", must be a specified Intent"));

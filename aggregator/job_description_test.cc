@@ -86,7 +86,6 @@ TEST_P(ValidateHelloRefusesTest, NamesFieldValueAndRule) {
 
 std::vector<Refusal> Refusals() {
   constexpr absl::StatusCode kInvalid = absl::StatusCode::kInvalidArgument;
-  constexpr absl::StatusCode kUnimplemented = absl::StatusCode::kUnimplemented;
   return {
       {"UnsetVersion", [](v1::Hello& hello) { hello.clear_version(); }, kInvalid,
        "`version` = 0, must be 1"},
@@ -104,8 +103,6 @@ std::vector<Refusal> Refusals() {
        "`intent` = 0, must be a specified Intent"},
       {"UnknownIntent", [](v1::Hello& hello) { hello.set_intent(static_cast<v1::Intent>(77)); },
        kInvalid, "`intent` = 77, must be a specified Intent"},
-      {"Leaving", [](v1::Hello& hello) { hello.set_intent(v1::INTENT_LEAVING); }, kUnimplemented,
-       "`intent` = INTENT_LEAVING, must be one that this version serves"},
       {"NoLayout", [](v1::Hello& hello) { hello.clear_layout(); }, kInvalid,
        "`tensors` has 0 entries, must have 1 to 65536"},
       {"EmptyTensor",

@@ -36,7 +36,7 @@ bool Job::MustObserve(const MemberId& member, const v1::Hello& hello) const {
   if (is_member || chunks_.empty()) return false;
   if (hello.intent() == v1::INTENT_OBSERVER) return true;
   if (!formed_) return false;
-  if (hello.intent() != v1::INTENT_MEMBER) return true;
+  if (!ClaimsMembership(hello)) return true;
   // It may have been returned to observer without knowing.
   const auto fence = fences_.find(member.worker);
   return HoldsHistory(hello) && (fence == fences_.end() || fence->second < member.incarnation) &&
@@ -60,10 +60,10 @@ absl::Status Job::CheckMayEnter(const MemberId& member, const v1::Hello& hello) 
           " that started run ", description_->run, " of job `", description_->job, "`"));
     }
     if (recovery_.has_value() || HoldsHistory(hello)) return absl::OkStatus();
-    if (hello.intent() == v1::INTENT_MEMBER) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("`intent` = INTENT_MEMBER, must be INTENT_START: run ", description_->run,
-                       " of job `", description_->job, "` has no history here"));
+    if (ClaimsMembership(hello)) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "`intent` = ", v1::Intent_Name(hello.intent()), ", must be INTENT_START: run ",
+          description_->run, " of job `", description_->job, "` has no history here"));
     }
     if (members_.size() == description_->expected_workers) {
       return absl::FailedPreconditionError(
@@ -184,6 +184,7 @@ absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1:
   } else if (!formed_) {
     TryStart(now, actions);
   }
+  if (hello.intent() == v1::INTENT_LEAVING) HandleLeave(member, hello.last_round(), now, actions);
   return absl::OkStatus();
 }
 

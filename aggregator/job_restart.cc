@@ -14,6 +14,10 @@ bool HoldsHistory(const v1::Hello& hello) {
                      [](const v1::ChunkProgress& progress) { return progress.has_head(); });
 }
 
+bool ClaimsMembership(const v1::Hello& hello) {
+  return hello.intent() == v1::INTENT_MEMBER || hello.intent() == v1::INTENT_LEAVING;
+}
+
 void Job::BeginRecovery() {
   recovery_.emplace(serial_, description_, window_chunks_);
   for (const auto& [worker, state] : members_) {

@@ -307,8 +307,8 @@ void Session::OnBadMessage(size_t aggregator, const absl::Status& why) {
 void Session::OnStreamLost(size_t aggregator, const absl::Status& status, absl::Time now) {
   if (!failure_.ok()) return;
   AggregatorLink& link = aggregators_[aggregator].link;
-  // An observer is let go with a refusal if the run is over first.
-  if (leaving() && (status.ok() || (!takes_part() && WouldEndSoAgain(status)))) {
+  // Nobody needs the memory of an observer.
+  if (leaving() && (status.ok() || !takes_part())) {
     link.End();
     return EndIfLeft();
   }

@@ -14,7 +14,10 @@ v1::ClientMessage Session::HelloTo(size_t aggregator) const {
   hello.set_run(options_.run);
   hello.set_seed(options_.seed);
   *hello.mutable_member() = EncodeMember(identity_.member);
-  if (newcomer_.has_value() || joined_state_.has_value()) {
+  if (leaving()) {
+    hello.set_intent(v1::INTENT_LEAVING);
+    hello.set_last_round(next_round_ - 1);
+  } else if (newcomer_.has_value() || joined_state_.has_value()) {
     hello.set_intent(IsMemberAt(aggregator) ? v1::INTENT_MEMBER : v1::INTENT_OBSERVER);
   } else {
     hello.set_intent(HoldsHistory(aggregator) || started_ ? v1::INTENT_MEMBER : v1::INTENT_START);

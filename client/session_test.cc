@@ -430,6 +430,7 @@ TEST(SessionTest, LeaveSaysSoAgainOnANewStream) {
   driver.Lose(0, absl::OkStatus());
   driver.Advance(absl::Milliseconds(50));
   EXPECT_THAT(driver.Take(), ElementsAre("open 1", "hello 1"));
+  EXPECT_EQ(driver.hello().intent(), v1::INTENT_LEAVING) << "where the run is over it is let go";
   driver.Welcome(1);
   driver.Lose(1, absl::OkStatus());
   EXPECT_THAT(driver.Take(), ElementsAre("leave 1", "left"));

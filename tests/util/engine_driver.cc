@@ -140,10 +140,10 @@ void EngineDriver::CarryOut(Actions actions) {
 EngineWorker::EngineWorker(EngineDriver* driver, v1::Hello hello)
     : driver_(driver), hello_(std::move(hello)), stream_(driver->Open(hello_)) {}
 
-void EngineWorker::Reconnect() {
+void EngineWorker::Reconnect(v1::Intent intent) {
   Catch();
   v1::Hello hello = hello_;
-  hello.set_intent(v1::INTENT_MEMBER);
+  hello.set_intent(intent);
   for (const auto& [chunk, head] : heads_) {
     v1::ChunkProgress& progress = *hello.add_chunks();
     progress.set_chunk(chunk);

@@ -106,7 +106,7 @@ class EngineWorker {
   EngineWorker(EngineDriver* driver, v1::Hello hello);
 
   // Opens another stream, as a worker does whose stream broke: with the heads that it has applied.
-  void Reconnect();
+  void Reconnect(v1::Intent intent = v1::INTENT_MEMBER);
   // Contributes to the open round of the chunk: the same value for every element.
   void Contribute(uint32_t chunk, float value);
   void ContributeAs(uint32_t chunk, const Exchange& exchange, std::string payload);
