@@ -36,7 +36,7 @@ class ChunkRecoveryTest : public testing::Test {
     description_ = std::make_shared<const JobDescription>(
         ValidateHello(HelloBuilder().ExpectedWorkers(2).Build(), "agg-0")->description);
     lost_ = std::make_unique<ChunkRound>(1, kChunk, description_);
-    results_.push_back(lost_->Form(*Roster::Create(0, {Member(0), Member(1)}), {}));
+    results_.push_back(lost_->Form(*Roster::Create(0, {Member(0), Member(1)}), {}, {}));
     for (const float value : {1.0f, 2.0f, 4.0f}) PlayRound(value);
     recovery_ = std::make_unique<ChunkRecovery>(2, kChunk, description_);
   }

@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "codecs/custodians.h"
 #include "codecs/sparse_codec.h"
 
 namespace tally {
@@ -19,7 +20,8 @@ std::string Prefix(uint32_t chunk, const Place& place) {
 
 }  // namespace
 
-std::shared_ptr<const StoredResult> ChunkRound::Form(const Roster& roster, absl::Time now) {
+std::shared_ptr<const StoredResult> ChunkRound::Form(const Roster& roster, SavedResidual saved,
+                                                     absl::Time now) {
   TALLY_CHECK(phase_ == Phase::kForming, "a history starts once");
   v1::ResultHeader header;
   header.set_run(description_->run);
@@ -32,13 +34,24 @@ std::shared_ptr<const StoredResult> ChunkRound::Form(const Roster& roster, absl:
   genesis.set_settings_digest(description_->settings_digest);
   genesis.set_initial_state_digest(description_->initial_state_digest);
   for (const MemberId& member : roster.members()) *header.add_roster() = EncodeMember(member);
+  residual_ = std::move(saved.residual);
+  rebases_first_ = saved.other_workers || saved.lost;
+  header.set_residual_rebased(saved.lost);
+  header.set_residual_norm(saved.norm);
+  header.set_tracking_rebase(rebases_first_);
   std::shared_ptr<const StoredResult> result =
-      history_.Append(std::move(header), nullptr, {}, /*residual_is_zero=*/true);
+      history_.Append(std::move(header), nullptr, {}, /*residual_is_zero=*/residual_ == nullptr);
+  // Whoever gave the residual keeps it, as the snapshot of this entry.
+  custody_.SetFloor({.place = result->place,
+                     .chain = result->chain,
+                     .epoch = roster.epoch(),
+                     .is_zero = residual_ == nullptr});
   Open({description_->first_round, 0}, now);
   return result;
 }
 
-void ChunkRound::Restore(ChunkRecovery::Recovered recovered, absl::Time now) {
+absl::optional<ResidualCustody::Order> ChunkRound::Restore(ChunkRecovery::Recovered recovered,
+                                                           absl::Time now) {
   TALLY_CHECK(phase_ == Phase::kForming, "a history starts once");
   sealed_header_ = recovered.results.back().header;
   tracks_roster_ = sealed_header_.exchange().divisor() == v1::DIVISOR_ROSTER;
@@ -48,7 +61,24 @@ void ChunkRound::Restore(ChunkRecovery::Recovered recovered, absl::Time now) {
   custody_.SetFloor(recovered.floor);
   rebased_ = recovered.rebased;
   lost_norm_ = recovered.lost_norm;
+  rebases_first_ = sealed_header_.has_genesis() && sealed_header_.tracking_rebase();
   Open(PlaceAfter(sealed_header_), now);
+  return AnnouncedSnapshot();
+}
+
+absl::optional<ResidualCustody::Order> ChunkRound::AnnouncedSnapshot() {
+  const v1::ResultHeader& head = sealed_header_;
+  const absl::optional<ResidualFloor>& floor = custody_.floor();
+  const bool is_held = floor.has_value() && floor->chain == history_.chain();
+  // Who took part stands in the roster before the head: where the head has changed it, the next
+  // snapshot must do.
+  if (!head.snapshot() || is_held || residual_ == nullptr || head.roster_size() > 0) {
+    return absl::nullopt;
+  }
+  const absl::StatusOr<std::vector<MemberId>> custodians = CustodiansAfter(history_.roster(), head);
+  if (!custodians.ok()) return absl::nullopt;
+  return custody_.Begin(TakeResidualSnapshot(chunk_, PlaceOf(head), history_.chain(), *residual_),
+                        history_.roster().epoch(), *custodians);
 }
 
 absl::StatusOr<ChunkRound::Verdict> ChunkRound::Stage(const MemberId& member,
@@ -214,7 +244,7 @@ bool ChunkRound::NeedsTrackingRebase() const {
   const bool roster_changes = sealed_header_.left_size() + sealed_header_.evicted_size() +
                                   sealed_header_.returned_size() + sealed_header_.activated_size() >
                               0;
-  return tracks_roster_ && (roster_changes || sealed_header_.residual_rebased());
+  return tracks_roster_ && (roster_changes || sealed_header_.residual_rebased() || rebases_first_);
 }
 
 absl::StatusOr<Exchange> ChunkRound::MajorityExchange() const {
@@ -268,8 +298,12 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
   const bool all_abstain = std::all_of(
       staged_.begin(), staged_.end(),
       [](const auto& contribution) { return !contribution.has_value() || contribution->abstain; });
+  const bool saves = std::any_of(staged_.begin(), staged_.end(), [](const auto& contribution) {
+    return contribution.has_value() && contribution->save;
+  });
   const Roster& roster = history_.roster();
   if (all_abstain) {
+    sealed_header_.set_save(saves && residual_ == nullptr);
     sealed_header_.set_participants(roster.ParticipantBitmap({}));
     NameArrivals(stays);
     sealed_header_.set_tracking_rebase(NeedsTrackingRebase());
@@ -317,9 +351,11 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
   tracks_roster_ = exchange.divisor == Divisor::kRoster;
   sealed_header_.set_tracking_rebase(NeedsTrackingRebase());
   if (residual_ != nullptr && !sealed_header_.tracking_rebase() &&
-      custody_.IsDue(place_, names_departure)) {
+      (saves || custody_.IsDue(place_, names_departure))) {
     task.snapshot_of = residual_;
   }
+  rebases_first_ = false;
+  sealed_header_.set_save(saves);
   sealed_header_.set_participants(roster.ParticipantBitmap(participants));
   sealing.task = std::move(task);
   phase_ = Phase::kSealed;
@@ -332,8 +368,11 @@ ChunkRound::Published ChunkRound::Publish(const ExchangeOutcome& outcome, absl::
   sealed_header_.set_payload_bytes(outcome.payload->size());
   sealed_header_.set_payload_digest(outcome.payload_digest);
   if (sealed_header_.tracking_rebase()) residual_ = nullptr;
+  const bool has_custodian = !sealed_participants_.empty();
+  sealed_header_.set_save(sealed_header_.save() && (residual_ == nullptr || has_custodian));
   if (outcome.snapshot == nullptr) return Append(sealed_header_, outcome.payload, now);
   sealed_header_.set_residual_norm(outcome.residual_norm);
+  sealed_header_.set_snapshot(has_custodian);
   Published published = Append(sealed_header_, outcome.payload, now);
   absl::optional<ResidualCustody::Order> order = GiveIntoCustody(*published.result, outcome);
   if (order.has_value()) published.snapshot = std::move(order);

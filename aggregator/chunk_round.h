@@ -21,6 +21,7 @@
 #include "aggregator/exchange_task.h"
 #include "aggregator/job_description.h"
 #include "aggregator/residual_custody.h"
+#include "aggregator/saved_residuals.h"
 #include "codecs/exchange.h"
 #include "codecs/place.h"
 #include "codecs/roster.h"
@@ -83,11 +84,15 @@ class ChunkRound {
         description_(std::move(description)),
         custody_(chunk, description_->snapshot_interval) {}
 
-  // Starts the history with this roster. FORMING only.
-  std::shared_ptr<const StoredResult> Form(const Roster& roster, absl::Time now);
+  // Starts the history with this roster, and with what a run that it resumes has saved. FORMING
+  // only.
+  std::shared_ptr<const StoredResult> Form(const Roster& roster, SavedResidual saved,
+                                           absl::Time now);
 
-  // Goes on with a history that was read back. FORMING only.
-  void Restore(ChunkRecovery::Recovered recovered, absl::Time now);
+  // Goes on with a history that was read back. If its head announces a snapshot that nobody holds,
+  // gives the order for it. FORMING only.
+  absl::optional<ResidualCustody::Order> Restore(ChunkRecovery::Recovered recovered,
+                                                 absl::Time now);
 
   // Takes a contribution of a member.
   // Returns FAILED_PRECONDITION if the chunk is forming, the exchange is not open yet, the member
@@ -126,6 +131,11 @@ class ChunkRound {
   // The member holds the snapshot that it was sent: workers are told with the next result.
   void AcknowledgeSnapshot(const MemberId& member, const Place& place, uint64_t chain) {
     custody_.Acknowledge(member, place, chain);
+  }
+
+  // The snapshot that this member is to hold and has not acknowledged.
+  absl::optional<ResidualCustody::Order> SnapshotTo(const MemberId& member) const {
+    return custody_.OrderTo(member);
   }
 
   uint32_t chunk() const { return chunk_; }
@@ -167,6 +177,8 @@ class ChunkRound {
   // being sealed, or the residual was lost.
   bool NeedsTrackingRebase() const;
   Published Append(v1::ResultHeader header, SharedBuffer payload, absl::Time now);
+  // What the head announces, taken anew.
+  absl::optional<ResidualCustody::Order> AnnouncedSnapshot();
   // Whom a snapshot may be given to: participants who stay.
   absl::optional<ResidualCustody::Order> GiveIntoCustody(const StoredResult& result,
                                                          const ExchangeOutcome& outcome);
@@ -205,6 +217,8 @@ class ChunkRound {
   ResidualCustody custody_;
   // The last exchange was divided by the roster, so workers track the mean over it.
   bool tracks_roster_ = false;
+  // What workers track begins anew with the first exchange: the genesis says so.
+  bool rebases_first_ = false;
   // The residual was lost with the last life of the aggregator: the next header says so, with its
   // last known norm.
   bool rebased_ = false;

@@ -68,7 +68,7 @@ class ChunkRoundTest : public testing::Test {
     round_ = std::make_unique<ChunkRound>(kSerial, kChunk, description_);
   }
 
-  void Form(size_t roster_size) { genesis_ = round_->Form(RosterOf(roster_size), Now()); }
+  void Form(size_t roster_size) { genesis_ = round_->Form(RosterOf(roster_size), {}, Now()); }
 
   absl::Time Now() const { return absl::UnixEpoch() + elapsed_; }
 
@@ -164,7 +164,7 @@ TEST_F(ChunkRoundTest, TheGenesisOfRoundZeroStandsBeforeIt) {
   absl::StatusOr<ValidHello> valid = ValidateHello(HelloBuilder().Build(), "agg-0");
   ASSERT_THAT(valid, IsOk());
   ChunkRound round(kSerial, 0, std::make_shared<const JobDescription>(valid->description));
-  EXPECT_EQ(round.Form(RosterOf(1), Now())->place.round, std::numeric_limits<uint64_t>::max());
+  EXPECT_EQ(round.Form(RosterOf(1), {}, Now())->place.round, std::numeric_limits<uint64_t>::max());
   EXPECT_EQ(round.place().round, 0u);
 }
 
@@ -567,7 +567,7 @@ TEST_F(ChunkRoundDeathTest, SealsOnlyWhenEverybodyIsThere) {
 
 TEST_F(ChunkRoundDeathTest, FormsOnce) {
   Form(2);
-  EXPECT_DEATH(round_->Form(RosterOf(2), Now()), "a history starts once");
+  EXPECT_DEATH(round_->Form(RosterOf(2), {}, Now()), "a history starts once");
 }
 
 TEST_F(ChunkRoundDeathTest, PublishesOnlyWhatIsSealed) {

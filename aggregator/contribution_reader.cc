@@ -67,6 +67,7 @@ absl::Status ContributionReader::Begin(const v1::Contribution& message,
               .place = {message.round(), message.half()},
               .prev_chain = message.prev_chain(),
               .abstain = message.abstain(),
+              .save = message.save(),
               .exchange = exchange,
               .payload_digest = message.payload_digest()};
   return absl::OkStatus();

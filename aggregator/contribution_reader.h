@@ -24,6 +24,8 @@ struct StagedContribution {
   Place place;
   uint64_t prev_chain = 0;
   bool abstain = false;
+  // The worker saves its state after this round.
+  bool save = false;
   Exchange exchange;
   // Null if the worker abstains.
   SharedBuffer payload;

@@ -49,6 +49,13 @@ absl::StatusOr<Job*> Engine::FindOrCreate(const JobDescription& description, con
                        workers.empty() ? "though its workers are gone"
                                        : absl::StrCat("with ", absl::StrJoin(workers, ", "))));
     }
+    const bool is_other_start = job->description().first_round != description.first_round;
+    if (is_other_start && job->formed() && job->ConnectedWorkers().empty()) {
+      return absl::UnavailableError(absl::StrCat(
+          "`settings.first_round` = ", description.first_round, ", must wait: run ",
+          description.run, " of job `", description.job, "`, which began with round ",
+          job->description().first_round, ", lives here, though its workers are gone"));
+    }
     TALLY_RETURN_IF_ERROR(CheckSameRun(job->description(), description));
     // Who comes later need not have begun where the others did.
     const bool starts = hello.intent() == v1::INTENT_START || hello.intent() == v1::INTENT_RESUME;

@@ -24,6 +24,7 @@ Job::Job(uint64_t serial, std::shared_ptr<const JobDescription> description, uin
       eviction_(eviction),
       admitted_bytes_(admitted_bytes),
       created_at_(now),
+      saved_(description_),
       round_began_(now),
       running_time_(running_time),
       created_running_(running_time),
@@ -39,13 +40,35 @@ void Job::TryStart(absl::Time now, Actions& actions) {
   const bool enough_here = description_->start_timeout.has_value() &&
                            now - created_at_ >= *description_->start_timeout &&
                            2 * members_.size() > description_->expected_workers;
-  if (!all_here && !enough_here) return;
+  if ((!all_here && !enough_here) || !FetchSavedResiduals(actions)) return;
   formed_ = true;
   std::vector<MemberId> members;
   for (const auto& [worker, state] : members_) members.push_back({worker, state.incarnation});
   absl::StatusOr<Roster> roster = Roster::Create(0, std::move(members));
   TALLY_CHECK(roster.ok(), roster.status().ToString());
-  for (ChunkRound& chunk : chunks_) Broadcast(chunk.Form(*roster, now), actions);
+  for (ChunkRound& chunk : chunks_) Form(chunk, *roster, now, actions);
+  saved_.Clear();
+}
+
+bool Job::FetchSavedResiduals(Actions& actions) {
+  for (SavedResiduals::Ask& ask : saved_.TakeAsks()) {
+    const absl::optional<StreamId> stream = StreamOf(ask.member);
+    if (!stream.has_value()) continue;
+    SendControl send{.stream = *stream};
+    *send.message.mutable_need() = std::move(ask.need);
+    actions.push_back(std::move(send));
+  }
+  return saved_.complete();
+}
+
+void Job::Form(ChunkRound& chunk, const Roster& roster, absl::Time now, Actions& actions) {
+  SavedResidual saved = saved_.Find(chunk.chunk(), roster);
+  if (saved.lost) {
+    actions.push_back(Announce{absl::StrCat(
+        "job `", description_->job, "`, run ", description_->run, ": chunk ", chunk.chunk(),
+        " begins without its saved residual, of norm ", saved.norm, ": nobody here holds it")});
+  }
+  Broadcast(chunk.Form(roster, std::move(saved), now), actions);
 }
 
 absl::Status Job::CheckWindow(uint32_t chunk, uint64_t round) const {
@@ -258,6 +281,7 @@ void Job::HandleClosed(StreamId stream, const MemberId& member, Actions& actions
   if (found == members_.end() || found->second.stream != stream) return;
   found->second.stream.reset();
   SweepRelay(actions);
+  saved_.Withdraw(member);
   if (recovery_.has_value()) recovery_->Withdraw(member);
   // Until the run starts nobody depends on who was here.
   if (!formed_) members_.erase(found);

@@ -17,6 +17,7 @@
 #include "aggregator/job_description.h"
 #include "aggregator/job_recovery.h"
 #include "aggregator/round_times.h"
+#include "aggregator/saved_residuals.h"
 #include "aggregator/state_relay.h"
 #include "proto/tally/v1/status.pb.h"
 
@@ -134,6 +135,10 @@ class Job {
   };
 
   void TryStart(absl::Time now, Actions& actions);
+  // Asks for saved residuals, as far as that is not done; whether all are here.
+  bool FetchSavedResiduals(Actions& actions);
+  // Begins the chunk's history.
+  void Form(ChunkRound& chunk, const Roster& roster, absl::Time now, Actions& actions);
   // Whether the worker has to watch before it may take part.
   bool MustObserve(const MemberId& member, const v1::Hello& hello) const;
   // The latest that has said Hello; 0: none has.
@@ -212,6 +217,8 @@ class Job {
   // RUNNING, if there is no recovery.
   bool formed_ = false;
   absl::optional<JobRecovery> recovery_;
+  // Until the run has formed: what it begins with.
+  SavedResiduals saved_;
   bool stopped_ = false;
   std::map<std::string, MemberState> members_;
   // Those who receive results and stand in no roster. A worker may be here with a later incarnation

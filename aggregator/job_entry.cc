@@ -153,6 +153,7 @@ absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1:
       !formed_ && !recovery_.has_value() && !observes && HoldsHistory(hello);
   if (begins_recovery) BeginRecovery();
   if (recovery_.has_value()) TALLY_RETURN_IF_ERROR(recovery_->Enter(member, hello));
+  if (!formed_) TALLY_RETURN_IF_ERROR(saved_.Enter(member, hello));
 
   const absl::Status replaced = absl::AbortedError(
       absl::StrCat("worker `", member.worker, "` has opened another stream to this aggregator"));
@@ -176,6 +177,10 @@ absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1:
                                  observes ? MaxQueuedBytes(*description_) : 0});
   for (std::shared_ptr<const StoredResult>& result : missed) {
     actions.push_back(SendResult{{stream}, std::move(result)});
+  }
+  for (const ChunkRound& chunk : chunks_) {
+    const absl::optional<ResidualCustody::Order> order = chunk.SnapshotTo(member);
+    if (order.has_value()) SendSnapshotTo(*order, actions);
   }
   LearnFences(hello.fences(), now, actions);
   EvictReplaced(now, actions);

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "aggregator/job.h"
+#include "base/status_macros.h"
 
 namespace tally {
 
@@ -29,10 +30,17 @@ void Job::BeginRecovery() {
 absl::Status Job::HandleReplay(const MemberId& member, Replayed piece, absl::Time now,
                                Actions& actions) {
   Hear(member, 0, now);
-  if (!recovery_.has_value()) return absl::OkStatus();
-  absl::Status status = recovery_->Take(member, std::move(piece));
-  if (status.ok()) Recover(now, actions);
-  return status;
+  if (formed_) return absl::OkStatus();
+  if (const auto* snapshot = absl::get_if<ResidualSnapshot>(&piece)) {
+    TALLY_RETURN_IF_ERROR(saved_.Take(member, *snapshot));
+  }
+  if (!recovery_.has_value()) {
+    TryStart(now, actions);
+    return absl::OkStatus();
+  }
+  TALLY_RETURN_IF_ERROR(recovery_->Take(member, std::move(piece)));
+  Recover(now, actions);
+  return absl::OkStatus();
 }
 
 void Job::Recover(absl::Time now, Actions& actions) {
@@ -45,17 +53,17 @@ void Job::Recover(absl::Time now, Actions& actions) {
     actions.push_back(std::move(send));
   }
   for (ExchangeTask& task : work.tasks) actions.push_back(Compute{std::move(task)});
-  if (recovery_->done()) FinishRecovery(now, actions);
+  if (FetchSavedResiduals(actions) && recovery_->done()) FinishRecovery(now, actions);
 }
 
 void Job::FinishRecovery(absl::Time now, Actions& actions) {
   for (size_t i = 0; i < chunks_.size(); ++i) {
     ChunkRecovery& recovery = recovery_->chunks()[i];
     if (!recovery.has_history()) {
-      Broadcast(chunks_[i].Form(recovery_->roster_to_begin(), now), actions);
+      Form(chunks_[i], recovery_->roster_to_begin(), now, actions);
       continue;
     }
-    chunks_[i].Restore(recovery.TakeRecovered(), now);
+    const auto order = chunks_[i].Restore(recovery.TakeRecovered(), now);
     const ChunkLog& history = chunks_[i].history();
     for (const auto* map : {&members_, &observers_}) {
       for (const auto& [worker, state] : *map) {
@@ -69,6 +77,7 @@ void Job::FinishRecovery(absl::Time now, Actions& actions) {
         }
       }
     }
+    if (order.has_value()) SendSnapshotTo(*order, actions);
   }
   actions.push_back(Announce{absl::StrCat(
       "job `", description_->job, "`, run ", description_->run, ": read back from its workers in ",
@@ -76,6 +85,7 @@ void Job::FinishRecovery(absl::Time now, Actions& actions) {
   PromoteObservers();
   CloseLost(*recovery_, actions);
   recovery_.reset();
+  saved_.Clear();
   formed_ = true;
   for (const auto& [worker, incarnation] : fences_) {
     for (ChunkRound& chunk : chunks_) {

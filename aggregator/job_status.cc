@@ -78,6 +78,11 @@ std::string Job::RecoveryReason(absl::Time now) const {
 
 std::string Job::WaitReason(absl::Time now) const {
   if (recovery_.has_value()) return RecoveryReason(now);
+  if (!formed_ && saved_.num_missing() > 0 && members_.size() == description_->expected_workers) {
+    return absl::StrCat("run ", description_->run, " has not started: ", saved_.num_missing(),
+                        " saved residuals have not come from those who hold them after ",
+                        Seconds(now - created_at_));
+  }
   if (!formed_) {
     return absl::StrCat("run ", description_->run, " has not started: ", members_.size(), " of ",
                         description_->expected_workers, " workers are here (",

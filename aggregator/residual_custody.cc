@@ -1,11 +1,24 @@
 #include "aggregator/residual_custody.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
-#include "base/mix64.h"
+#include "base/digest.h"
+#include "codecs/custodians.h"
 
 namespace tally {
+
+std::shared_ptr<const ResidualSnapshot> TakeResidualSnapshot(uint32_t chunk, const Place& place,
+                                                             uint64_t chain,
+                                                             absl::Span<const float> residual) {
+  Buffer payload(residual.size() * sizeof(float));
+  std::memcpy(payload.data(), residual.data(), payload.size());
+  ResidualSnapshot snapshot{.chunk = chunk, .place = place, .chain = chain};
+  snapshot.payload_digest = Digest64(std::as_const(payload).bytes());
+  snapshot.payload = std::make_shared<const Buffer>(std::move(payload));
+  return std::make_shared<const ResidualSnapshot>(std::move(snapshot));
+}
 
 bool ResidualCustody::IsDue(const Place& place, bool names_departure) const {
   return names_departure || (place.round + chunk_) % interval_ == 0;
@@ -23,8 +36,7 @@ absl::optional<ResidualCustody::Order> ResidualCustody::Begin(
   Pending pending;
   pending.epoch = epoch;
   pending.candidates.assign(candidates.begin(), candidates.end());
-  // Spreads the chunks, and one chunk's snapshots, over the workers.
-  pending.asked = static_cast<size_t>(Mix64(snapshot->chain) % candidates.size());
+  pending.asked = FirstCustodian(snapshot->chain, candidates.size());
   pending.snapshot = std::move(snapshot);
   pending_ = std::move(pending);
   return Order{pending_->candidates[pending_->asked], pending_->snapshot};
@@ -38,6 +50,13 @@ absl::optional<ResidualCustody::Order> ResidualCustody::AfterResult() {
   pending_->results_since_asked = 0;
   pending_->asked = (pending_->asked + 1) % pending_->candidates.size();
   return Order{pending_->candidates[pending_->asked], pending_->snapshot};
+}
+
+absl::optional<ResidualCustody::Order> ResidualCustody::OrderTo(const MemberId& worker) const {
+  if (!pending_.has_value() || pending_->candidates[pending_->asked] != worker) {
+    return absl::nullopt;
+  }
+  return Order{worker, pending_->snapshot};
 }
 
 bool ResidualCustody::Acknowledge(const MemberId& custodian, const Place& place, uint64_t chain) {

@@ -24,6 +24,11 @@ struct ResidualSnapshot {
   uint64_t payload_digest = 0;
 };
 
+// Copies `residual`, as it is after that entry.
+std::shared_ptr<const ResidualSnapshot> TakeResidualSnapshot(uint32_t chunk, const Place& place,
+                                                             uint64_t chain,
+                                                             absl::Span<const float> residual);
+
 // The newest entry after which the residual is safe.
 struct ResidualFloor {
   Place place;
@@ -65,6 +70,8 @@ class ResidualCustody {
   // A further result was published. Gives the order for the next custodian, if that one's time is
   // over.
   absl::optional<Order> AfterResult();
+  // The order again, if it is this worker who is asked: its stream may have broken.
+  absl::optional<Order> OrderTo(const MemberId& worker) const;
   // Whether that was the snapshot and the custodian waited for; it is the floor then.
   bool Acknowledge(const MemberId& custodian, const Place& place, uint64_t chain);
 

@@ -34,7 +34,7 @@ class SketchRoundTest : public testing::Test {
       : description_(std::make_shared<const JobDescription>(JobDescription{
             .layout = *Layout::Create({{"weights", kElements}}, 256, DealingOptions())})),
         round_(1, kGroup, description_) {
-    round_.Form(*Roster::Create(0, {Member(0), Member(1)}), absl::UnixEpoch());
+    round_.Form(*Roster::Create(0, {Member(0), Member(1)}), {}, absl::UnixEpoch());
   }
 
   static Exchange SketchOf(bool with_estimates) {

@@ -66,6 +66,21 @@ class Client : public Exchanger {
   // outstanding.
   virtual absl::Status GiveState(Buffer state) = 0;
 
+  // A run may be resumed from what all of its workers save at one round. Before that round, on all
+  // workers: announces that the round which StartRound opens next is the one. If a step opens none,
+  // the announcement stands until one does.
+  virtual void SaveNextRound() = 0;
+
+  // After that round: what the worker is to give as ClientOptions::saved_run when the run resumes,
+  // beside what it saves of its own (Optimizer::SaveState, the parameters). Waits until what falls
+  // to this worker of the aggregators' residuals is here; in all, 4 bytes per element that is
+  // exchanged as signs, spread over the workers.
+  // Returns FAILED_PRECONDITION if the round before was not announced or is not over, everybody
+  // abstained from one of its chunks, or this worker does not take part; DEADLINE_EXCEEDED, naming
+  // chunk and aggregator, if a residual does not come within aggregator_timeout; the run goes on.
+  // Else as Exchanger::NextResult.
+  virtual absl::StatusOr<std::string> SaveRun() = 0;
+
   virtual ClientStatistics statistics() const = 0;
 
   // Why the open round waits, for people; empty if it does not: "round 812, chunk 3 at `agg-1`

@@ -17,6 +17,7 @@
 #include "base/mutex.h"
 #include "base/status_macros.h"
 #include "client/outbound_frame.h"
+#include "client/saved_run.h"
 #include "client/session.h"
 #include "codecs/checked_result.h"
 #include "codecs/result_reader.h"
@@ -46,6 +47,7 @@ class ClientImpl final : public Client, private Transport::Events {
         roster_limit_(std::max(options.roster_limit, options.expected_workers)),
         run_seed_(options.seed),
         worker_(options.worker),
+        aggregator_timeout_(options.aggregator_timeout),
         clock_(std::move(clock)),
         backend_(*backend),
         transport_(std::move(transport)),
@@ -174,6 +176,26 @@ class ClientImpl final : public Client, private Transport::Events {
         session_.GiveState(std::make_shared<const Buffer>(std::move(state)), clock_->Now());
     CarryOut();
     return status;
+  }
+
+  void SaveNextRound() override {
+    MutexLock lock(&mutex_);
+    session_.SaveNextRound();
+  }
+
+  absl::StatusOr<std::string> SaveRun() override {
+    MutexLock lock(&mutex_);
+    TALLY_RETURN_IF_ERROR(session_.failure());
+    TALLY_RETURN_IF_ERROR(CheckAllTaken());
+    TALLY_RETURN_IF_ERROR(session_.CheckSaveable());
+    // The timer wakes this often enough.
+    const absl::Time deadline = clock_->Now() + aggregator_timeout_;
+    while (session_.failure().ok() && session_.AwaitedSnapshot().has_value() &&
+           clock_->Now() < deadline) {
+      changed_.Wait(&mutex_);
+    }
+    TALLY_ASSIGN_OR_RETURN(const SavedRun run, session_.SaveRun());
+    return EncodeSavedRun(run, layout_);
   }
 
   std::string waiting_for() const override {
@@ -367,6 +389,7 @@ class ClientImpl final : public Client, private Transport::Events {
   const uint32_t roster_limit_;
   const uint64_t run_seed_;
   const std::string worker_;
+  const absl::Duration aggregator_timeout_;
   const std::shared_ptr<const Clock> clock_;
   const Backend& backend_;
   struct Readers {

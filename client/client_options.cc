@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/status_macros.h"
+#include "client/saved_run.h"
 #include "codecs/limits.h"
 #include "google/protobuf/stubs/common.h"
 
@@ -54,6 +55,24 @@ absl::Status CheckDuration(absl::string_view field, absl::Duration duration) {
       field, absl::StrCat("= ", absl::FormatDuration(duration), ", must be positive and finite"));
 }
 
+absl::Status CheckSavedRun(const ClientOptions& options) {
+  if (options.saved_run.empty()) return absl::OkStatus();
+  const absl::StatusOr<SavedRun> run = DecodeSavedRun(options.saved_run, *options.layout);
+  if (!run.ok()) {
+    return absl::Status(run.status().code(), absl::StrCat("`saved_run`: ", run.status().message()));
+  }
+  if (run->worker != options.worker) {
+    return OptionError("saved_run", absl::StrCat("was saved by worker `", run->worker,
+                                                 "`, must be that of `", options.worker, "`"));
+  }
+  if (options.first_round != 0) {
+    return OptionError("first_round",
+                       absl::StrCat("= ", options.first_round,
+                                    ", must be 0 with `saved_run`, which says ", run->next_round));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status ValidateClientOptions(const ClientOptions& options) {
@@ -75,6 +94,7 @@ absl::Status ValidateClientOptions(const ClientOptions& options) {
     return OptionError("first_round",
                        absl::StrCat("= ", options.first_round, ", must be at most ", kMaxRound));
   }
+  TALLY_RETURN_IF_ERROR(CheckSavedRun(options));
   if (options.snapshot_interval < 1 || options.snapshot_interval > kMaxSnapshotInterval) {
     return OptionError("snapshot_interval",
                        absl::StrCat("= ", options.snapshot_interval, ", must be from 1 to ",

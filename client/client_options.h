@@ -48,8 +48,11 @@ struct ClientOptions {
   // Digest of the initial parameters (base/digest.h): workers that start from different ones are
   // refused. Equal on all.
   uint64_t initial_state_digest = 0;
-  // Where a run that resumes from saved states goes on. Equal on all workers.
+  // Where the run begins to count. Equal on all workers. 0 with `saved_run`, which says where.
   uint64_t first_round = 0;
+  // The run resumes where all of its workers have saved it: what Client::SaveRun gave this worker
+  // there. Empty: it begins anew.
+  std::string saved_run;
   // Results of a chunk between two snapshots of its aggregator's residual, which a worker keeps for
   // the case that the aggregator is killed: small is quick to recover and costs traffic, 32 / (n *
   // interval) bits per parameter, worker and round down. Equal on all workers.
@@ -77,7 +80,9 @@ struct ClientOptions {
 // name is not 1 to kMaxNameBytes bytes of UTF-8; there is no aggregator or more than
 // kMaxAggregators; two have the same name; an address is empty; `layout` is unset;
 // `expected_workers` is not from 1 to kMaxRoster; `roster_limit` is neither 0 nor from
-// `expected_workers` to kMaxRoster; `first_round` is above kMaxRound; `snapshot_interval` is not
+// `expected_workers` to kMaxRoster; `first_round` is above kMaxRound; `saved_run`
+// is not empty and damaged, another worker's or of another layout, or `first_round` is set beside
+// it; `snapshot_interval` is not
 // from 1 to kMaxSnapshotInterval; a duration is not positive or infinite; or a mean time of
 // `faults` is not positive, or their delay negative or infinite.
 absl::Status ValidateClientOptions(const ClientOptions& options);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "base/check.h"
 #include "base/digest.h"
 #include "base/status_macros.h"
 #include "codecs/layout_codec.h"
@@ -37,6 +38,19 @@ RunIdentity IdentityOf(const ClientOptions& options, const v1::Layout& layout,
   return identity;
 }
 
+absl::optional<SavedRun> ReadSavedRun(const ClientOptions& options) {
+  if (options.saved_run.empty()) return absl::nullopt;
+  absl::StatusOr<SavedRun> run = DecodeSavedRun(options.saved_run, *options.layout);
+  TALLY_CHECK(run.ok(), run.status().ToString());
+  return *std::move(run);
+}
+
+ClientOptions Resuming(ClientOptions options, const absl::optional<SavedRun>& run) {
+  if (run.has_value()) options.first_round = run->next_round;
+  options.saved_run.clear();
+  return options;
+}
+
 // True if a stream that ended so would end so again: the aggregator, or what answers in its place,
 // refuses what this worker says.
 bool WouldEndSoAgain(const absl::Status& status) {
@@ -62,7 +76,8 @@ absl::StatusCode RefusalCode(const v1::Refusal& refusal) {
 }  // namespace
 
 Session::Session(ClientOptions options, MemberId member, absl::Time now)
-    : options_(std::move(options)),
+    : resumed_(ReadSavedRun(options)),
+      options_(Resuming(std::move(options), resumed_)),
       layout_(EncodeLayout(*options_.layout)),
       settings_(SettingsOf(options_)),
       identity_(IdentityOf(options_, layout_, settings_, std::move(member))),
@@ -159,6 +174,7 @@ absl::Status Session::StartRound(absl::Time now) {
   if (missing_results_ > 0) return MissingResultsError();
   round_ = next_round_++;
   missing_results_ = chunks_.size();
+  round_saves_ = std::exchange(save_announced_, false);
   for (Chunk& chunk : chunks_) {
     chunk.contributed_halves = 0;
     chunk.watching = false;
@@ -225,6 +241,7 @@ absl::Status Session::Contribute(uint32_t chunk, v1::Contribution contribution,
   contribution.set_run(options_.run);
   *contribution.mutable_member() = EncodeMember(identity_.member);
   contribution.set_prev_chain(state.history.chain());
+  contribution.set_save(round_saves_);
   state.open = OpenContribution{std::move(contribution), std::move(payload)};
   SendWindow(aggregator, now);
   return absl::OkStatus();

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
@@ -19,6 +20,7 @@
 #include "client/chunk_history.h"
 #include "client/client_options.h"
 #include "client/newcomer.h"
+#include "client/saved_run.h"
 #include "client/session_action.h"
 #include "client/state_donor.h"
 #include "codecs/checked_result.h"
@@ -102,6 +104,19 @@ class Session {
   // Returns FAILED_PRECONDITION if the run has not started or results are missing.
   absl::Status Leave(absl::Time now);
 
+  // The next round to be opened is one that all workers save their state after.
+  void SaveNextRound();
+  // The lowest chunk whose residual is to be in this worker's custody after such a round, and is
+  // not yet.
+  absl::optional<uint32_t> AwaitedSnapshot() const;
+  // Whether the last round is over and was one of those.
+  // Returns FAILED_PRECONDITION, saying why, if not.
+  absl::Status CheckSaveable() const;
+  // What this worker keeps of the run, between two rounds.
+  // Returns as CheckSaveable, or DEADLINE_EXCEEDED, naming chunk and aggregator, while
+  // AwaitedSnapshot is set.
+  absl::StatusOr<SavedRun> SaveRun() const;
+
   // What came in from an aggregator.
   void OnWelcome(size_t aggregator, const v1::Welcome& welcome, absl::Time now);
   void OnResult(size_t aggregator, CheckedResult result, absl::Time now);
@@ -156,6 +171,14 @@ class Session {
     // Results of the open round that came before the caller's turn, in order: others closed it
     // without this worker. They are handed out when the caller has contributed.
     std::vector<ChunkResult> held;
+    // The newest entry is one that the run may be saved after.
+    struct SavedEntry {
+      // Of the aggregator's residual; 0: it is zero.
+      double residual_norm = 0;
+      // The residual is to be in this worker's custody.
+      bool is_custodian = false;
+    };
+    absl::optional<SavedEntry> saved;
   };
   // One aggregator and its chunks: number `aggregator` and every size-of-the-list-th after it.
   // Their positions count 0, 1, 2...
@@ -210,6 +233,14 @@ class Session {
   void ReplayOpen(size_t aggregator, const OpenContribution& open, absl::Time now);
   void ReturnSnapshot(size_t aggregator, uint32_t chunk, const ChunkArchive::Snapshot& snapshot,
                       absl::Time now);
+  // The residual after that entry goes into this worker's custody; `history` stands before it.
+  bool IsCustodian(const ChunkHistory& history, const CheckedResult& result) const;
+  static const ChunkArchive::Snapshot* SnapshotAtHead(const Chunk& chunk);
+  // Of the run that this one resumes: what a Hello says, and what this worker holds.
+  void TellSaved(uint32_t chunk, v1::ChunkProgress& progress) const;
+  ChunkArchive::Snapshot SavedSnapshot(uint32_t chunk) const;
+  // The chunk has begun with what this worker holds of it, which is the snapshot of its genesis.
+  void KeepSaved(const v1::ResultHeader& genesis, uint64_t chain);
   v1::ClientMessage HelloTo(size_t aggregator) const;
   v1::ClientMessage HeartbeatAt(absl::Time now) const;
   v1::LinkReport Links() const;
@@ -238,6 +269,8 @@ class Session {
   // The lowest chunk for whose result the aggregator is waited for; there is one.
   uint32_t FirstAwaited(size_t aggregator) const;
 
+  // The run that this one resumes, until the chunks have begun.
+  absl::optional<SavedRun> resumed_;
   const ClientOptions options_;
   const v1::Layout layout_;
   const v1::JobSettings settings_;
@@ -254,6 +287,9 @@ class Session {
   // Open from StartRound to the next one.
   absl::optional<uint64_t> round_;
   size_t missing_results_ = 0;
+  // Of the round that is opened next, and of the open one.
+  bool save_announced_ = false;
+  bool round_saves_ = false;
   // Results of rounds that this worker has not opened yet: others may close a round without it.
   std::vector<ChunkResult> early_results_;
   absl::Time leave_deadline_ = absl::InfiniteFuture();

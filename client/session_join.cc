@@ -50,6 +50,7 @@ void Session::BecomeNewcomer(uint64_t fence, absl::Time now) {
       std::max({static_cast<uint64_t>(std::max<int64_t>(1, absl::ToUnixMicros(now))),
                 identity_.member.incarnation + 1, fence + 1});
   identity_.watches = true;
+  resumed_.reset();
   missing_genesis_ = chunks_.size();
   MakeChunks();
   EngageNewcomer();

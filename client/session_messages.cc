@@ -20,7 +20,8 @@ v1::ClientMessage Session::HelloTo(size_t aggregator) const {
   } else if (newcomer_.has_value() || joined_state_.has_value()) {
     hello.set_intent(IsMemberAt(aggregator) ? v1::INTENT_MEMBER : v1::INTENT_OBSERVER);
   } else {
-    hello.set_intent(HoldsHistory(aggregator) || started_ ? v1::INTENT_MEMBER : v1::INTENT_START);
+    const v1::Intent begins = resumed_.has_value() ? v1::INTENT_RESUME : v1::INTENT_START;
+    hello.set_intent(HoldsHistory(aggregator) || started_ ? v1::INTENT_MEMBER : begins);
   }
   *hello.mutable_layout() = layout_;
   *hello.mutable_settings() = settings_;
@@ -33,7 +34,13 @@ v1::ClientMessage Session::HelloTo(size_t aggregator) const {
   std::vector<Roster> last_rosters;
   for (size_t p = 0; p < aggregators_[aggregator].num_chunks; ++p) {
     const Chunk& chunk = ChunkAt(aggregator, p);
-    if (!chunk.history.begun()) continue;
+    if (!chunk.history.begun()) {
+      if (!resumed_.has_value()) continue;
+      v1::ChunkProgress& progress = *hello.add_chunks();
+      progress.set_chunk(ChunkIndex(aggregator, p));
+      TellSaved(ChunkIndex(aggregator, p), progress);
+      continue;
+    }
     // Chunks mostly share their rosters; large ones per chunk would not fit into the message.
     std::vector<Roster> rosters = chunk.archive.Rosters();
     if (rosters.empty()) rosters.push_back(chunk.history.roster());

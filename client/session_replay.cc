@@ -50,6 +50,10 @@ absl::Status Session::Replay(size_t aggregator, const v1::Need& need, absl::Time
       }
       return absl::OkStatus();
     case v1::Need::KIND_SNAPSHOT:
+      if (!chunks_[index].history.begun() && resumed_.has_value() &&
+          resumed_->chunks[index].snapshot != nullptr) {
+        ReturnSnapshot(aggregator, index, SavedSnapshot(index), now);
+      }
       for (const ChunkArchive::Snapshot& snapshot : chunks_[index].archive.snapshots()) {
         if (RangeContains(need.rounds(), snapshot.place.round)) {
           ReturnSnapshot(aggregator, index, snapshot, now);

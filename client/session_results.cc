@@ -27,9 +27,17 @@ void Session::OnResult(size_t aggregator, CheckedResult result, absl::Time now) 
 
 void Session::Apply(size_t aggregator, CheckedResult result, absl::Time now) {
   const uint32_t index = result.header.chunk();
-  const absl::StatusOr<ChunkHistory::Applied> applied = chunks_[index].history.Apply(result);
+  Chunk& chunk = chunks_[index];
+  const bool is_custodian = IsCustodian(chunk.history, result);
+  const absl::StatusOr<ChunkHistory::Applied> applied = chunk.history.Apply(result);
   if (!applied.ok()) return OnBadMessage(aggregator, applied.status());
   if (applied->duplicate) return;
+  chunk.saved.reset();
+  if (result.header.save()) {
+    chunk.saved.emplace(Chunk::SavedEntry{
+        .residual_norm = result.header.snapshot() ? result.header.residual_norm() : 0,
+        .is_custodian = is_custodian});
+  }
   const MemberId& self = identity_.member;
   bool was_evicted = false;
   for (const v1::Member& dead : result.header.evicted()) {
@@ -40,7 +48,11 @@ void Session::Apply(size_t aggregator, CheckedResult result, absl::Time now) {
   for (const v1::Member& returned : result.header.returned()) {
     if (returned.worker() == self.worker) activate_round_.reset();
   }
+  const bool begins_with_residual =
+      result.header.has_genesis() && resumed_.has_value() && result.header.residual_norm() > 0;
+  if (begins_with_residual) chunk.archive.BeginWithoutFloor();
   Archive(*applied, result);
+  if (begins_with_residual) KeepSaved(result.header, result.chain);
   if (result.header.has_genesis()) {
     --missing_genesis_;
     if (missing_genesis_ == 0) {

@@ -212,6 +212,16 @@ absl::StatusOr<Roster> Roster::AfterEvents(const v1::ResultHeader& header) const
   return next;
 }
 
+uint64_t Roster::WorkersDigest() const {
+  std::string ids;
+  for (const MemberId& member : *members_) {
+    const auto size = static_cast<uint32_t>(member.worker.size());
+    for (const int shift : {0, 8, 16, 24}) ids.push_back(static_cast<char>(size >> shift));
+    ids += member.worker;
+  }
+  return Digest64(absl::string_view(ids));
+}
+
 absl::StatusOr<std::vector<MemberId>> Roster::Participants(absl::string_view participants) const {
   const size_t num_bytes = (size() + 7) / 8;
   if (participants.size() != num_bytes) {

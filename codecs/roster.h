@@ -51,6 +51,9 @@ class Roster {
   // Position of the worker, if it is a member.
   absl::optional<size_t> IndexOf(absl::string_view worker) const;
 
+  // XXH3-64 of the worker ids in order, each after its length (4 bytes, little-endian).
+  uint64_t WorkersDigest() const;
+
   // Whether this very incarnation is a member.
   bool Has(const MemberId& member) const {
     const absl::optional<size_t> position = IndexOf(member.worker);

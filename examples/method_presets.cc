@@ -18,8 +18,8 @@ constexpr MethodPreset kPresets[] = {
      .final_learning_rate_share = 0.01,
      .momentum = 0.9,
      .magnitude_beta = 0.999},
-    // Tracking follows slowly, and what waits for its turn in a sketch waits long: both are momentum
-    // too, so less of it is needed.
+    // Tracking follows slowly, and what waits for its turn in a sketch waits long: both are
+    // momentum too, so less of it is needed.
     {.method = "cd_adam",
      .twin = "dense_amsgrad",
      .learning_rate = 2e-3,

@@ -15,6 +15,7 @@
 #include "client/client.h"
 #include "client/optimizers/create_optimizer.h"
 #include "client/optimizers/quality_metrics.h"
+#include "examples/checkpoint.h"
 #include "examples/progress_line.h"
 #include "examples/quality_log.h"
 #include "examples/text_data.h"
@@ -36,6 +37,13 @@ absl::Status RunTrainer(const TrainerOptions& options, size_t window_length,
     }
   }
   TALLY_ASSIGN_OR_RETURN(ClientOptions client_options, MakeClientOptions(options, *model));
+  CheckpointFiles checkpoints(options.checkpoints, options.worker);
+  std::string saved_training;
+  if (options.resume_after > 0) {
+    TALLY_ASSIGN_OR_RETURN(Checkpoint checkpoint, checkpoints.Read(options.resume_after));
+    client_options.saved_run = std::move(checkpoint.run);
+    saved_training = std::move(checkpoint.training);
+  }
   TALLY_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client,
                          Client::Connect(std::move(client_options)));
   TALLY_ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> optimizer,
@@ -53,7 +61,9 @@ absl::Status RunTrainer(const TrainerOptions& options, size_t window_length,
                                          .optimizer = optimizer.get(),
                                          .clock = &clock,
                                          .progress = options.rank == 0 ? &progress : nullptr,
-                                         .quality = &quality}));
+                                         .quality = &quality,
+                                         .checkpoints = &checkpoints,
+                                         .saved_training = saved_training}));
   if (options.rank == 0 && quality.last().has_value()) {
     absl::PrintF("%s, step %d: %s\n", options.optimizer, quality.last()->step,
                  QualityLine(*quality.last()));

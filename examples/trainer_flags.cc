@@ -103,6 +103,13 @@ ABSL_FLAG(std::string, metrics_file, "",
 ABSL_FLAG(uint64_t, metrics_every, 10, "Rounds between two writes of the metrics file.");
 ABSL_FLAG(uint64_t, validate_every, 0,
           "Rounds between two points of the validation curve; 0: at start and end only.");
+ABSL_FLAG(std::string, checkpoints, "",
+          "A directory for checkpoints; each worker writes files of its own name.");
+ABSL_FLAG(uint64_t, checkpoint_every, 0,
+          "Rounds between two checkpoints, equal on all workers; 0: none are written.");
+ABSL_FLAG(uint64_t, resume_after, 0,
+          "Goes on from the checkpoint after this round, which every worker must have; equal on "
+          "all workers. 0: from the beginning.");
 ABSL_FLAG(absl::optional<uint32_t>, chunk_elements, absl::nullopt,
           "Elements of a chunk; if empty, what suits the model. Equal on all workers.");
 ABSL_FLAG(uint32_t, arrival_jitter_ms, 0,
@@ -234,6 +241,9 @@ absl::StatusOr<TrainerOptions> ReadTrainerFlags(int argc, char** argv, absl::str
   options.metrics_file = absl::GetFlag(FLAGS_metrics_file);
   options.metrics_every = absl::GetFlag(FLAGS_metrics_every);
   options.validate_every = absl::GetFlag(FLAGS_validate_every);
+  options.checkpoints = absl::GetFlag(FLAGS_checkpoints);
+  options.checkpoint_every = absl::GetFlag(FLAGS_checkpoint_every);
+  options.resume_after = absl::GetFlag(FLAGS_resume_after);
   options.chunk_elements = absl::GetFlag(FLAGS_chunk_elements).value_or(defaults.chunk_elements);
   options.arrival_jitter_ms = absl::GetFlag(FLAGS_arrival_jitter_ms);
   options.start_timeout = absl::GetFlag(FLAGS_start_timeout);

@@ -76,6 +76,14 @@ absl::Status ValidateTrainerOptions(const TrainerOptions& options) {
     return FlagError("batch", absl::StrCat(options.batch),
                      absl::StrCat("must be from 1 to ", kMaxBatch));
   }
+  if (options.checkpoints.empty() && (options.checkpoint_every > 0 || options.resume_after > 0)) {
+    return FlagError("checkpoints", "\"\"",
+                     "must be a directory with --checkpoint_every or --resume_after");
+  }
+  if (options.resume_after >= options.rounds) {
+    return FlagError("resume_after", absl::StrCat(options.resume_after),
+                     absl::StrCat("must be less than --rounds = ", options.rounds));
+  }
   if (options.arrival_jitter_ms > kMaxArrivalJitterMs) {
     return FlagError("arrival_jitter_ms", absl::StrCat(options.arrival_jitter_ms),
                      absl::StrCat("must be at most ", kMaxArrivalJitterMs));

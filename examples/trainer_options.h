@@ -45,6 +45,9 @@ struct TrainerOptions {
   std::string metrics_file;  // empty: none
   uint64_t metrics_every = 10;
   uint64_t validate_every = 0;
+  std::string checkpoints;        // a directory; empty: none are written
+  uint64_t checkpoint_every = 0;  // 0: never
+  uint64_t resume_after = 0;      // 0: from the beginning
   uint32_t chunk_elements = 0;
   uint32_t arrival_jitter_ms = 0;
   absl::Duration start_timeout;
@@ -56,8 +59,9 @@ struct TrainerOptions {
 // `workers`, `rounds` or `metrics_every` is 0; `max_workers` is neither 0 nor at least `workers`;
 // `rank` is not less than `workers`; `optimizer` is not one of OptimizerNames(); `learning_rate`,
 // `epsilon` or a share is not positive and finite; the final share of the learning rate is above 1;
-// `batch` is not from 1 to 65,536; `arrival_jitter_ms` is above a minute; or a timeout is not
-// positive.
+// `batch` is not from 1 to 65,536; `arrival_jitter_ms` is above a minute; `checkpoints` is
+// empty, but there are checkpoints to be written or read; `resume_after` is not before the last
+// round; or a timeout is not positive.
 absl::Status ValidateTrainerOptions(const TrainerOptions& options);
 
 // Reads "agg-0=host:port,agg-1=host:port". Returns INVALID_ARGUMENT, naming the flag, if an entry

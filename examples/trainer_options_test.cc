@@ -77,6 +77,15 @@ TEST(ValidateTrainerOptionsTest, RefusesByFlagValueAndRule) {
        [](TrainerOptions& o) { o.epsilon = std::numeric_limits<double>::infinity(); }},
       {"`--batch` = 0", [](TrainerOptions& o) { o.batch = 0; }},
       {"`--batch` = 65537", [](TrainerOptions& o) { o.batch = 65'537; }},
+      {"`--checkpoints` = \"\", must be a directory",
+       [](TrainerOptions& o) { o.checkpoint_every = 5; }},
+      {"`--checkpoints` = \"\", must be a directory",
+       [](TrainerOptions& o) { o.resume_after = 5; }},
+      {"`--resume_after` = 100, must be less than --rounds = 100",
+       [](TrainerOptions& o) {
+         o.checkpoints = "/tmp";
+         o.resume_after = 100;
+       }},
       {"`--arrival_jitter_ms` = 60001", [](TrainerOptions& o) { o.arrival_jitter_ms = 60'001; }},
       {"`--start_timeout` = 0", [](TrainerOptions& o) { o.start_timeout = absl::ZeroDuration(); }},
       {"`--aggregator_timeout` = -1s",

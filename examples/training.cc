@@ -8,13 +8,15 @@
 #include <string>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "base/buffer.h"
+#include "base/logging.h"
 #include "base/status_macros.h"
-#include "client/optimizers/state_scope.h"
 #include "client/optimizers/training_state.h"
+#include "client/state_scope.h"
 #include "examples/counter_random.h"
 #include "examples/parameters_digest.h"
 
@@ -46,7 +48,11 @@ class TrainingLoop {
     bool point_is_due = false;
     for (uint64_t round = first_round; round <= options_.rounds || !HasCommonParameters();
          ++round) {
+      checkpoint_is_due_ |=
+          options_.checkpoint_every != 0 && round % options_.checkpoint_every == 0;
+      if (checkpoint_is_due_) parts_.client->SaveNextRound();
       TALLY_RETURN_IF_ERROR(parts_.client->takes_part() ? Step(round) : Follow(round));
+      TALLY_RETURN_IF_ERROR(WriteCheckpointIfDue(round));
       TALLY_RETURN_IF_ERROR(GiveStateIfWanted());
       report_.rounds = round;
       point_is_due |= round >= options_.rounds ||
@@ -80,15 +86,18 @@ class TrainingLoop {
   // Number of the first round.
   absl::StatusOr<uint64_t> Begin() {
     const Buffer* const state = parts_.client->joined_state();
-    if (state == nullptr) {
+    if (state == nullptr && parts_.saved_training.empty()) {
       TALLY_RETURN_IF_ERROR(Validate(0));
       return uint64_t{1};
     }
-    const absl::string_view bytes(reinterpret_cast<const char*>(state->data()), state->size());
+    const absl::string_view bytes =
+        state == nullptr
+            ? parts_.saved_training
+            : absl::string_view(reinterpret_cast<const char*>(state->data()), state->size());
     TALLY_RETURN_IF_ERROR(LoadTrainingState(bytes, parts_.client->layout(),
                                             parts_.model->parameters(), parts_.optimizer));
     statistics_ = parts_.optimizer->statistics();
-    report_.joined_after = statistics_.steps;
+    if (state != nullptr) report_.joined_after = statistics_.steps;
     TALLY_RETURN_IF_ERROR(Validate(statistics_.steps));
     return statistics_.steps + 1;
   }
@@ -99,6 +108,23 @@ class TrainingLoop {
     TALLY_RETURN_IF_ERROR(parts_.optimizer->Follow(parts_.model->parameters()));
     statistics_ = parts_.optimizer->statistics();
     return absl::OkStatus();
+  }
+
+  // The run can do without a checkpoint: what stands in its way is told, and the next one is tried.
+  absl::Status WriteCheckpointIfDue(uint64_t round) {
+    if (!checkpoint_is_due_ || !HasCommonParameters()) return absl::OkStatus();
+    checkpoint_is_due_ = false;
+    if (!parts_.client->takes_part()) return absl::OkStatus();
+    absl::StatusOr<std::string> run = parts_.client->SaveRun();
+    if (absl::IsFailedPrecondition(run.status()) || absl::IsDeadlineExceeded(run.status())) {
+      LogWarning(absl::StrCat("no checkpoint after round ", round, ": ", run.status().message()));
+      return absl::OkStatus();
+    }
+    TALLY_RETURN_IF_ERROR(run.status());
+    return parts_.checkpoints->Write(
+        round, {.run = *std::move(run),
+                .training = SaveTrainingState(*parts_.optimizer, parts_.client->layout(),
+                                              parts_.model->parameters(), StateScope::kWhole)});
   }
 
   absl::Status GiveStateIfWanted() {
@@ -206,6 +232,8 @@ class TrainingLoop {
   const TrainingParts& parts_;
   const absl::Time start_;
   TextWindows validation_windows_;
+  // Until the next time that parameters are common.
+  bool checkpoint_is_due_ = false;
   absl::Duration validation_time_ = absl::ZeroDuration();
   OptimizerStatistics statistics_;  // after the last step; asking costs a pass over the residual
   TrainingReport report_;

@@ -3,9 +3,11 @@
 #define TALLY_EXAMPLES_TRAINING_H_
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "base/clock.h"
 #include "client/client.h"
 #include "client/optimizers/optimizer.h"
+#include "examples/checkpoint.h"
 #include "examples/model.h"
 #include "examples/progress_line.h"
 #include "examples/quality_log.h"
@@ -22,13 +24,17 @@ struct TrainingParts {
   Client* client = nullptr;
   Optimizer* optimizer = nullptr;
   const Clock* clock = nullptr;
-  ProgressLine* progress = nullptr;  // null: shows none
-  QualityLog* quality = nullptr;     // null: nobody asks what rounds lost
+  ProgressLine* progress = nullptr;        // null: shows none
+  QualityLog* quality = nullptr;           // null: nobody asks what rounds lost
+  CheckpointFiles* checkpoints = nullptr;  // with options.checkpoint_every
+  // Of the checkpoint that the client resumes; empty: it resumes none.
+  absl::string_view saved_training;
 };
 
 // Trains for options.rounds, or for what is left of them if the run has begun without this worker:
 // then it starts from the others' state and follows their rounds until it is taken in. Gives its
-// own state to those who come later. A round: draws the worker's batch, computes gradients, takes
+// own state to those who come later. Goes on from a checkpoint, if there is one, unless the run has
+// gone on without this worker. A round: draws the worker's batch, computes gradients, takes
 // the optimizer's step. If the workers' parameters differ then
 // (OptimizerStatistics::common_parameters), it goes on to the next step after which they do not.
 // Worker 0 validates before, after and every `validate_every` rounds between, or as soon after as

@@ -7,6 +7,7 @@
 
 #include "absl/types/optional.h"
 #include "base/simulated_clock.h"
+#include "examples/checkpoint.h"
 #include "examples/mlp_model.h"
 #include "examples/parameters_digest.h"
 #include "examples/quality_log.h"
@@ -44,10 +45,14 @@ class CountingClient final : public Client {
   const Buffer* joined_state() const override { return nullptr; }
   bool state_wanted() const override { return false; }
   absl::Status GiveState(Buffer) override { return absl::OkStatus(); }
+  void SaveNextRound() override { ++announced; }
+  absl::StatusOr<std::string> SaveRun() override { return saved_run; }
   ClientStatistics statistics() const override { return traffic; }
   std::string waiting_for() const override { return ""; }
 
   bool left = false;
+  int announced = 0;
+  absl::StatusOr<std::string> saved_run = std::string("run");
   ClientStatistics traffic;
 
  private:
@@ -159,6 +164,41 @@ TEST_F(TrainingTest, ReportsLossesTrafficAndSpeed) {
   EXPECT_EQ(report->seconds, 6);
   EXPECT_EQ(report->parameters, model_->layout().num_elements());
   EXPECT_EQ(report->parameters_digest, ParametersDigest(model_->parameters()));
+}
+
+TEST_F(TrainingTest, WritesCheckpointsWhereParametersAreCommon) {
+  options_.checkpoint_every = 2;
+  optimizer_.common_interval = 3;
+  CheckpointFiles checkpoints(testing::TempDir(), "w-0");
+  ASSERT_THAT(Train(options_, {.text = &text_,
+                               .model = model_.get(),
+                               .client = &client_,
+                               .optimizer = &optimizer_,
+                               .clock = &clock_,
+                               .checkpoints = &checkpoints}),
+              IsOk());
+  // Due after 2, 4 and 6; common after 3 and 6.
+  EXPECT_EQ(client_.announced, 2 + 3);
+  for (const uint64_t round : {3, 6}) {
+    const absl::StatusOr<Checkpoint> checkpoint = checkpoints.Read(round);
+    ASSERT_THAT(checkpoint, IsOk());
+    EXPECT_EQ(checkpoint->run, "run");
+  }
+  EXPECT_THAT(checkpoints.Read(2), StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_F(TrainingTest, ARoundThatCannotBeSavedStopsNothing) {
+  options_.checkpoint_every = 2;
+  client_.saved_run = absl::FailedPreconditionError("everybody abstained");
+  CheckpointFiles checkpoints(testing::TempDir(), "w-1");
+  EXPECT_THAT(Train(options_, {.text = &text_,
+                               .model = model_.get(),
+                               .client = &client_,
+                               .optimizer = &optimizer_,
+                               .clock = &clock_,
+                               .checkpoints = &checkpoints}),
+              IsOk());
+  EXPECT_THAT(checkpoints.Read(2), StatusIs(absl::StatusCode::kNotFound));
 }
 
 TEST_F(TrainingTest, ReportsTheMeanQualityOfItsRounds) {

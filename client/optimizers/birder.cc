@@ -12,9 +12,9 @@
 #include "base/status_macros.h"
 #include "client/optimizers/input_guard.h"
 #include "client/optimizers/sgd_options.h"
-#include "client/optimizers/state_scope.h"
 #include "client/optimizers/step_arguments.h"
 #include "client/optimizers/vote_result.h"
+#include "client/state_scope.h"
 #include "codecs/draw_key.h"
 #include "codecs/vote_codec.h"
 

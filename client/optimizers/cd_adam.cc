@@ -12,10 +12,10 @@
 #include "client/optimizers/input_guard.h"
 #include "client/optimizers/method_parts.h"
 #include "client/optimizers/sparse_feedback.h"
-#include "client/optimizers/state_scope.h"
 #include "client/optimizers/step_arguments.h"
 #include "client/optimizers/tracked_signs.h"
 #include "client/optimizers/vote_result.h"
+#include "client/state_scope.h"
 #include "codecs/sign_codec.h"
 
 namespace tally {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/status_macros.h"
-#include "client/optimizers/saved_state.h"
+#include "client/saved_state.h"
 #include "codecs/layout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

@@ -9,9 +9,9 @@
 #include "client/optimizers/dense_carry.h"
 #include "client/optimizers/input_guard.h"
 #include "client/optimizers/round_driver.h"
-#include "client/optimizers/saved_state.h"
-#include "client/optimizers/state_scope.h"
 #include "client/optimizers/step_arguments.h"
+#include "client/saved_state.h"
+#include "client/state_scope.h"
 #include "codecs/exchange.h"
 #include "kernels/backend.h"
 

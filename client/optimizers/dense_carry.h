@@ -12,7 +12,7 @@
 #include "base/buffer.h"
 #include "client/optimizers/input_guard.h"
 #include "client/optimizers/round_driver.h"
-#include "client/optimizers/saved_state.h"
+#include "client/saved_state.h"
 #include "codecs/layout.h"
 #include "kernels/backend.h"
 #include "kernels/dtype.h"

@@ -9,8 +9,8 @@
 #include "client/optimizers/input_guard.h"
 #include "client/optimizers/lamb_state.h"
 #include "client/optimizers/method_parts.h"
-#include "client/optimizers/state_scope.h"
 #include "client/optimizers/step_arguments.h"
+#include "client/state_scope.h"
 
 namespace tally {
 namespace {

@@ -12,8 +12,8 @@
 #include "absl/types/span.h"
 #include "base/buffer.h"
 #include "client/optimizers/round_driver.h"
-#include "client/optimizers/saved_state.h"
 #include "client/optimizers/segment_map.h"
+#include "client/saved_state.h"
 #include "codecs/layout.h"
 #include "kernels/backend.h"
 

@@ -12,7 +12,7 @@
 #include "client/optimizers/adam_state.h"
 #include "client/optimizers/layer_map.h"
 #include "client/optimizers/layer_rate.h"
-#include "client/optimizers/saved_state.h"
+#include "client/saved_state.h"
 #include "codecs/layout.h"
 #include "kernels/backend.h"
 

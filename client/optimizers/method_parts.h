@@ -13,7 +13,7 @@
 #include "client/optimizers/optimizer.h"
 #include "client/optimizers/quality_meter.h"
 #include "client/optimizers/round_driver.h"
-#include "client/optimizers/saved_state.h"
+#include "client/saved_state.h"
 #include "codecs/exchange.h"
 #include "codecs/layout.h"
 #include "kernels/backend.h"

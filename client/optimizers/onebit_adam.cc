@@ -10,11 +10,11 @@
 #include "client/optimizers/input_guard.h"
 #include "client/optimizers/quality_meter.h"
 #include "client/optimizers/round_driver.h"
-#include "client/optimizers/saved_state.h"
 #include "client/optimizers/sign_rounds.h"
-#include "client/optimizers/state_scope.h"
 #include "client/optimizers/step_arguments.h"
 #include "client/optimizers/variance_freeze.h"
+#include "client/saved_state.h"
+#include "client/state_scope.h"
 #include "codecs/exchange.h"
 
 namespace tally {

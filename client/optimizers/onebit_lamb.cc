@@ -15,10 +15,10 @@
 #include "client/optimizers/method_parts.h"
 #include "client/optimizers/momentum_scales.h"
 #include "client/optimizers/sign_rounds.h"
-#include "client/optimizers/state_scope.h"
 #include "client/optimizers/step_arguments.h"
 #include "client/optimizers/tile.h"
 #include "client/optimizers/variance_freeze.h"
+#include "client/state_scope.h"
 
 namespace tally {
 namespace {

@@ -15,7 +15,7 @@
 #include "absl/types/span.h"
 #include "absl/types/variant.h"
 #include "base/status_macros.h"
-#include "client/optimizers/saved_state.h"
+#include "client/saved_state.h"
 #include "codecs/layout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

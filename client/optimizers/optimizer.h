@@ -10,7 +10,7 @@
 #include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "client/optimizers/round_quality.h"
-#include "client/optimizers/state_scope.h"
+#include "client/state_scope.h"
 
 namespace tally {
 

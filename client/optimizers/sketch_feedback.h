@@ -14,8 +14,8 @@
 #include "client/exchanger.h"
 #include "client/optimizers/quality_meter.h"
 #include "client/optimizers/round_driver.h"
-#include "client/optimizers/saved_state.h"
 #include "client/optimizers/sketch_options.h"
+#include "client/saved_state.h"
 #include "codecs/layout.h"
 #include "kernels/backend.h"
 

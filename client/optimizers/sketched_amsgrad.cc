@@ -12,8 +12,8 @@
 #include "client/optimizers/input_guard.h"
 #include "client/optimizers/method_parts.h"
 #include "client/optimizers/sketch_feedback.h"
-#include "client/optimizers/state_scope.h"
 #include "client/optimizers/step_arguments.h"
+#include "client/state_scope.h"
 
 namespace tally {
 namespace {

@@ -11,8 +11,8 @@
 #include "base/status_macros.h"
 #include "client/optimizers/input_guard.h"
 #include "client/optimizers/sparse_feedback.h"
-#include "client/optimizers/state_scope.h"
 #include "client/optimizers/step_arguments.h"
+#include "client/state_scope.h"
 
 namespace tally {
 namespace {

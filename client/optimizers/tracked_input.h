@@ -9,7 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
-#include "client/optimizers/saved_state.h"
+#include "client/saved_state.h"
 #include "kernels/backend.h"
 
 namespace tally {

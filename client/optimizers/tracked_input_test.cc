@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "client/optimizers/saved_state.h"
+#include "client/saved_state.h"
 #include "codecs/layout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"

@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "client/optimizers/saved_state.h"
+#include "client/saved_state.h"
 
 namespace tally {
 namespace {

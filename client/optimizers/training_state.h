@@ -9,7 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "client/optimizers/optimizer.h"
-#include "client/optimizers/state_scope.h"
+#include "client/state_scope.h"
 #include "codecs/layout.h"
 
 namespace tally {

@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/types/optional.h"
 #include "client/optimizers/adam_state.h"
-#include "client/optimizers/saved_state.h"
+#include "client/saved_state.h"
 #include "codecs/layout.h"
 #include "kernels/backend.h"
 

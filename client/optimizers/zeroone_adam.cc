@@ -15,9 +15,9 @@
 #include "client/optimizers/input_guard.h"
 #include "client/optimizers/method_parts.h"
 #include "client/optimizers/sign_rounds.h"
-#include "client/optimizers/state_scope.h"
 #include "client/optimizers/step_arguments.h"
 #include "client/optimizers/tile.h"
+#include "client/state_scope.h"
 #include "codecs/exchange.h"
 
 namespace tally {

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
-#include "client/optimizers/saved_state.h"
+#include "client/saved_state.h"
 
 namespace tally {
 

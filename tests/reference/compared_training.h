@@ -14,7 +14,7 @@
 #include "absl/types/span.h"
 #include "client/exchanger.h"
 #include "client/optimizers/optimizer.h"
-#include "client/optimizers/saved_state.h"
+#include "client/saved_state.h"
 #include "codecs/layout.h"
 #include "kernels/backend.h"
 #include "kernels/dtype.h"

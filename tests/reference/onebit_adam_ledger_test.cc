@@ -13,7 +13,7 @@
 #include "absl/types/span.h"
 #include "base/status_macros.h"
 #include "client/optimizers/onebit_adam.h"
-#include "client/optimizers/saved_state.h"
+#include "client/saved_state.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/backends.h"

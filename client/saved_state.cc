@@ -1,4 +1,4 @@
-#include "client/optimizers/saved_state.h"
+#include "client/saved_state.h"
 
 #include <bit>
 #include <cstring>

@@ -1,6 +1,6 @@
 // How much of an optimizer's state is meant.
-#ifndef TALLY_CLIENT_OPTIMIZERS_STATE_SCOPE_H_
-#define TALLY_CLIENT_OPTIMIZERS_STATE_SCOPE_H_
+#ifndef TALLY_CLIENT_STATE_SCOPE_H_
+#define TALLY_CLIENT_STATE_SCOPE_H_
 
 #include <cstdint>
 
@@ -13,4 +13,4 @@ enum class StateScope : uint8_t {
 
 }  // namespace tally
 
-#endif  // TALLY_CLIENT_OPTIMIZERS_STATE_SCOPE_H_
+#endif  // TALLY_CLIENT_STATE_SCOPE_H_

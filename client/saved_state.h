@@ -9,8 +9,8 @@
 //   4                  number of sections
 //   4 + n + 8 + size   each section: length n, name, size, content
 //   8                  XXH3-64 of all bytes before (base/digest.h)
-#ifndef TALLY_CLIENT_OPTIMIZERS_SAVED_STATE_H_
-#define TALLY_CLIENT_OPTIMIZERS_SAVED_STATE_H_
+#ifndef TALLY_CLIENT_SAVED_STATE_H_
+#define TALLY_CLIENT_SAVED_STATE_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -23,7 +23,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "client/optimizers/state_scope.h"
+#include "client/state_scope.h"
 #include "codecs/layout.h"
 
 namespace tally {
@@ -96,4 +96,4 @@ class SavedState {
 
 }  // namespace tally
 
-#endif  // TALLY_CLIENT_OPTIMIZERS_SAVED_STATE_H_
+#endif  // TALLY_CLIENT_SAVED_STATE_H_
