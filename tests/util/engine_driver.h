@@ -17,6 +17,7 @@
 #include "aggregator/contribution_reader.h"
 #include "aggregator/engine.h"
 #include "aggregator/exchange_task.h"
+#include "aggregator/replay_reader.h"
 #include "kernels/backend.h"
 #include "proto/tally/v1/membership.pb.h"
 #include "tests/util/contribution_builder.h"
@@ -62,6 +63,9 @@ class EngineDriver {
   void RequestState(StreamId stream, uint64_t id, uint64_t received_bytes = 0);
   void GiveState(StreamId stream, v1::StatePart part, std::string piece) {
     CarryOut(engine_.HandleStatePart(stream, std::move(part), std::move(piece), now_));
+  }
+  void Replay(StreamId stream, Replayed piece) {
+    CarryOut(engine_.HandleReplay(stream, std::move(piece), now_));
   }
   // The stream's connection breaks.
   void Disconnect(StreamId stream) { CarryOut(engine_.HandleClosed(stream)); }
