@@ -56,6 +56,16 @@ uint64_t RoundBytes(const JobDescription& description) {
 
 }  // namespace
 
+size_t KeptResults(const JobDescription& description) {
+  constexpr size_t kKeptResults = 2;
+  // Rounds of two halves among them.
+  return description.max_late == 0 ? kKeptResults : 2 * kMaxRoundsBehind;
+}
+
+uint64_t MaxMemberQueuedBytes(const JobDescription& description) {
+  return description.max_late == 0 ? 0 : kMaxRoundsBehind * RoundBytes(description);
+}
+
 uint64_t MaxQueuedBytes(const JobDescription& description) {
   constexpr uint64_t kControlBytes = uint64_t{64} << 10;
   return kQueuedRounds * RoundBytes(description) + kStateWindowBytes + kControlBytes;
@@ -75,7 +85,7 @@ uint64_t WorstCaseBytes(const JobDescription& description, uint32_t window_chunk
     largest_contribution = std::max(
         largest_contribution, MaxContributionBytes(description.layout, chunk) + kAllocationBytes);
     largest_result = std::max(largest_result, result);
-    every_chunk += kChunkBytes + kKeptResults * result + kKeptHeaders * kHeaderBytes;
+    every_chunk += kChunkBytes + KeptResults(description) * result + kKeptHeaders * kHeaderBytes;
     const Layout::Chunk& shape = description.layout.chunks()[chunk];
     const uint64_t residual = shape.dense ? 0 : uint64_t{shape.num_elements} * sizeof(float);
     every_chunk += 2 * residual + kAllocationBytes;
@@ -88,6 +98,7 @@ uint64_t WorstCaseBytes(const JobDescription& description, uint32_t window_chunk
   const uint64_t in_transit =
       members * (2 * largest_contribution + largest_result + largest_residual);
   const uint64_t computed = window * (largest_result + largest_scratch);
+  // What late members are behind with is among the kept results; their queues hold no copies.
   const uint64_t observed = kQueuedRounds * RoundBytes(description) +
                             kMaxObservers * (kStateWindowBytes + kMemberBytes * chunks.size());
   // One share more for the job's own list of members.

@@ -6,11 +6,13 @@
 
 #include "absl/status/status.h"
 #include "aggregator/job_description.h"
+#include "codecs/limits.h"
 
 namespace tally {
 
-// Results whose payloads are kept per chunk, for workers whose stream broke.
-inline constexpr int kKeptResults = 2;
+// Results whose payloads are kept per chunk, for workers whose stream broke: two, or as many as a
+// late member may miss.
+size_t KeptResults(const JobDescription& description);
 // Workers that may watch a job at a time, and rounds of which the results may lie in the queue of
 // one of them: who takes in less is cut off.
 inline constexpr int kMaxObservers = 8;
@@ -29,6 +31,9 @@ uint64_t WorstCaseBytes(const JobDescription& description, uint32_t window_chunk
 
 // What may lie in an observer's queue.
 uint64_t MaxQueuedBytes(const JobDescription& description);
+// The same for a member of a job that goes on without late ones; 0: without bound, since others
+// wait for it.
+uint64_t MaxMemberQueuedBytes(const JobDescription& description);
 
 // The ledger of admitted memory. Not thread-safe.
 class Admission {

@@ -67,7 +67,7 @@ void ChunkLog::Keep(std::shared_ptr<const StoredResult> result) {
   headers_.push_back({result->place, result->chain});
   if (headers_.size() > kKeptHeaders) headers_.pop_front();
   results_.push_back(std::move(result));
-  if (results_.size() > kKeptResults) results_.pop_front();
+  if (results_.size() > kept_results_) results_.pop_front();
 }
 
 v1::Entry ChunkLog::Head() const {

@@ -29,6 +29,9 @@ struct StoredResult {
 // Append-only. Not thread-safe.
 class ChunkLog {
  public:
+  // Keeps the last `kept_results` results whole.
+  explicit ChunkLog(size_t kept_results) : kept_results_(kept_results) {}
+
   // Extends the chain by `header`, whose `prev_chain`, `epoch` and `roster` are filled in here:
   // `header` brings the events, and in a genesis the roster. Returns the entry. If the residual is
   // zero after it, it is the floor that the advice tells.
@@ -68,9 +71,10 @@ class ChunkLog {
 
   void Keep(std::shared_ptr<const StoredResult> result);
 
+  const size_t kept_results_;
   uint64_t chain_ = 0;
   Roster roster_;
-  std::deque<std::shared_ptr<const StoredResult>> results_;  // the last kKeptResults
+  std::deque<std::shared_ptr<const StoredResult>> results_;  // the last kept_results_
   std::deque<PastHeader> headers_;                           // the last kKeptHeaders
 };
 

@@ -40,7 +40,7 @@ v1::ResultHeader Parse(const StoredResult& result) {
 }
 
 TEST(ChunkLogTest, IsEmptyBeforeTheGenesis) {
-  const ChunkLog history;
+  const ChunkLog history(2);
   EXPECT_EQ(history.chain(), 0u);
   EXPECT_EQ(history.newest(), nullptr);
   EXPECT_EQ(history.FindResult({0, 0}), nullptr);
@@ -49,7 +49,7 @@ TEST(ChunkLogTest, IsEmptyBeforeTheGenesis) {
 }
 
 TEST(ChunkLogTest, ChainIsTheDigestOfTheHeaderBytesAsSent) {
-  ChunkLog history;
+  ChunkLog history(2);
   const auto genesis = history.Append(GenesisBefore(0), nullptr, {}, false);
   EXPECT_EQ(genesis->chain, ChainOf(genesis->message.header()));
   EXPECT_EQ(Parse(*genesis).prev_chain(), 0u);
@@ -60,7 +60,7 @@ TEST(ChunkLogTest, ChainIsTheDigestOfTheHeaderBytesAsSent) {
 }
 
 TEST(ChunkLogTest, TheGenesisBringsTheRosterAndLaterHeadersItsEpoch) {
-  ChunkLog history;
+  ChunkLog history(2);
   history.Append(GenesisBefore(5), nullptr, {}, false);
   EXPECT_THAT(history.roster().members(),
               testing::ElementsAre(MemberId{"w-0", 10}, MemberId{"w-1", 11}));
@@ -70,7 +70,7 @@ TEST(ChunkLogTest, TheGenesisBringsTheRosterAndLaterHeadersItsEpoch) {
 }
 
 TEST(ChunkLogTest, AStoredResultSaysAllButTheSlice) {
-  ChunkLog history;
+  ChunkLog history(2);
   history.Append(GenesisBefore(0), nullptr, {}, false);
   v1::Advice advice;
   advice.set_wait_us(17);
@@ -85,20 +85,19 @@ TEST(ChunkLogTest, AStoredResultSaysAllButTheSlice) {
 }
 
 TEST(ChunkLogTest, KeepsTheLastResultsOnly) {
-  ChunkLog history;
+  ChunkLog history(2);
   history.Append(GenesisBefore(0), nullptr, {}, false);
   for (uint64_t round = 0; round < 5; ++round) {
     const auto result = history.Append(HeaderOf(round), nullptr, {}, false);
     EXPECT_EQ(history.newest(), result);
     EXPECT_EQ(history.FindResult({round, 0}), result);
   }
-  static_assert(kKeptResults == 2);
   EXPECT_NE(history.FindResult({3, 0}), nullptr);
   EXPECT_EQ(history.FindResult({2, 0}), nullptr);
 }
 
 TEST(ChunkLogTest, KnowsItsOwnEntriesByRoundAndChain) {
-  ChunkLog history;
+  ChunkLog history(2);
   const auto genesis = history.Append(GenesisBefore(0), nullptr, {}, false);
   const auto first = history.Append(HeaderOf(0), nullptr, {}, false);
   EXPECT_TRUE(history.Contains(genesis->place, genesis->chain));
@@ -114,7 +113,7 @@ v1::Entry EntryWith(uint64_t chain) {
 }
 
 TEST(ChunkLogTest, LeadsOnFromEntriesAfterWhichAllResultsAreKept) {
-  ChunkLog history;
+  ChunkLog history(2);
   std::vector<uint64_t> chains;
   history.Append(GenesisBefore(0), nullptr, {}, false);
   for (uint64_t round = 0; round < 4; ++round) {
@@ -126,7 +125,7 @@ TEST(ChunkLogTest, LeadsOnFromEntriesAfterWhichAllResultsAreKept) {
   EXPECT_FALSE(history.LeadsOnFrom(EntryWith(chains[3] + 1)));
 
   // What was read back may begin right after an entry.
-  ChunkLog restored;
+  ChunkLog restored(2);
   CheckedResult newest;
   newest.header = Parse(*history.newest());
   newest.header_bytes = history.newest()->message.header();
@@ -137,7 +136,7 @@ TEST(ChunkLogTest, LeadsOnFromEntriesAfterWhichAllResultsAreKept) {
 }
 
 TEST(ChunkLogTest, ForgetsHeadersPastTheLimit) {
-  ChunkLog history;
+  ChunkLog history(2);
   const auto genesis = history.Append(GenesisBefore(0), nullptr, {}, false);
   for (uint64_t round = 0; round + 1 < kKeptHeaders; ++round) {
     history.Append(HeaderOf(round), nullptr, {}, false);
@@ -148,7 +147,7 @@ TEST(ChunkLogTest, ForgetsHeadersPastTheLimit) {
 }
 
 TEST(ChunkLogDeathTest, AHeaderThatContradictsTheRosterIsOurBug) {
-  ChunkLog history;
+  ChunkLog history(2);
   history.Append(GenesisBefore(0), nullptr, {}, false);
   v1::ResultHeader header = HeaderOf(0);
   *header.add_evicted() = EncodeMember({"w-9", 1});

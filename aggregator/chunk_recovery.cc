@@ -68,6 +68,7 @@ void ChunkRecovery::Reset() {
   rebased_ = false;
   known_norm_ = 0;
   fold_position_ = 0;
+  absent_.clear();
   asked_ = false;
   fold_participants_.clear();
   fold_contributions_.clear();
@@ -88,7 +89,7 @@ void ChunkRecovery::FindNewest() {
 }
 
 std::vector<MemberId> ChunkRecovery::missing() const {
-  std::vector<MemberId> missing;
+  std::vector<MemberId> missing = absent_;
   if (!roster_.has_value()) return missing;
   for (const MemberId& member : roster_->members()) {
     if (std::find(evicted_.begin(), evicted_.end(), member) != evicted_.end()) continue;
@@ -314,14 +315,33 @@ void ChunkRecovery::Fold(Work& work) {
   phase_ = Phase::kDone;
 }
 
+bool ChunkRecovery::MayComeBack(const MemberId& member) const {
+  if (std::find(evicted_.begin(), evicted_.end(), member) != evicted_.end()) return false;
+  const v1::Member message = EncodeMember(member);
+  return std::any_of(headers_.begin() + static_cast<std::ptrdiff_t>(fold_position_), headers_.end(),
+                     [&message](const ReplayedHeader& entry) {
+                       return std::any_of(entry.header.returned().begin(),
+                                          entry.header.returned().end(),
+                                          [&message](const v1::Member& returned) {
+                                            return returned.worker() == message.worker() &&
+                                                   returned.incarnation() == message.incarnation();
+                                          });
+                     });
+}
+
 void ChunkRecovery::AskContributions(const v1::ResultHeader& header, Work& work) {
   absl::StatusOr<std::vector<MemberId>> participants =
       fold_roster_.Participants(header.participants());
   if (!participants.ok()) return Rebase();
   std::vector<Ask> asks;
+  absent_.clear();
   for (const MemberId& member : *participants) {
     const auto found = claims_.find(member.worker);
-    if (found == claims_.end() || found->second.first != member) return Rebase();
+    if (found == claims_.end() || found->second.first != member) {
+      if (!MayComeBack(member)) return Rebase();
+      absent_.push_back(member);
+      continue;
+    }
     const v1::ChunkProgress& progress = found->second.second.progress;
     const bool holds_open = progress.has_open() && progress.open().round() == header.round() &&
                             progress.open().half() == header.half();
@@ -332,6 +352,7 @@ void ChunkRecovery::AskContributions(const v1::ResultHeader& header, Work& work)
     asks.push_back(
         {member, NeedOf(v1::Need::KIND_CONTRIBUTION, chunk_, header.round(), header.round())});
   }
+  if (!absent_.empty()) return;
   asked_ = true;
   fold_participants_ = *std::move(participants);
   fold_contributions_.assign(fold_participants_.size(), absl::nullopt);

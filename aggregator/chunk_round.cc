@@ -89,6 +89,7 @@ absl::StatusOr<ChunkRound::Verdict> ChunkRound::Stage(const MemberId& member,
     return absl::FailedPreconditionError(
         absl::StrCat(place, "`round` must wait until the run has started"));
   }
+  if (contribution.place < place_ && description_->max_late > 0) return Verdict(Late{});
   if (contribution.place < place_) {
     std::shared_ptr<const StoredResult> result = history_.FindResult(contribution.place);
     if (result != nullptr) return Verdict(Answered{std::move(result)});
@@ -125,7 +126,9 @@ absl::StatusOr<ChunkRound::Verdict> ChunkRound::Stage(const MemberId& member,
         ", must be ", absl::Hex(staged->payload_digest), " of ", ExchangeName(staged->exchange),
         staged->abstain ? ", abstaining," : "", " as in this worker's first contribution"));
   }
+  if (phase_ == Phase::kSealed) return Verdict(Late{});
   staged = std::move(contribution);
+  misses_.erase(member.worker);
   idle_.erase(member.worker);
   const auto departure = departures_.find(member.worker);
   if (departure != departures_.end() && departure->second.cause == Cause::kReturned) {
@@ -196,6 +199,31 @@ bool ChunkRound::ready() const {
     somebody_stays |= !is_gone;
   }
   return somebody_stays;
+}
+
+bool ChunkRound::has_quorum() const {
+  if (phase_ != Phase::kOpen || description_->max_late == 0 || ready()) return false;
+  const size_t size = history_.roster().size();
+  const size_t all_but_late = size - std::min<size_t>(size, description_->max_late);
+  return num_arrived_ >= std::max(all_but_late, size / 2 + 1);
+}
+
+bool ChunkRound::awaits_last_chance() const {
+  const std::vector<MemberId> members = missing();
+  return std::any_of(members.begin(), members.end(), [this](const MemberId& member) {
+    const auto found = misses_.find(member.worker);
+    return found != misses_.end() && found->second >= kMaxMisses;
+  });
+}
+
+void ChunkRound::NoteLate() {
+  late_.clear();
+  for (const MemberId& member : missing()) {
+    late_.push_back(member.worker);
+    if (misses_[member.worker]++ < kMaxMisses) continue;
+    misses_.erase(member.worker);
+    departures_[member.worker] = {.member = member, .cause = Cause::kReturned};
+  }
 }
 
 void ChunkRound::NameDepartures() {
@@ -277,8 +305,9 @@ absl::StatusOr<Exchange> ChunkRound::MajorityExchange() const {
 }
 
 absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
-  TALLY_CHECK(ready(), "an exchange is sealed when everybody is there");
+  TALLY_CHECK(ready() || overdue(now), "an exchange is sealed when enough are there");
   sealed_at_ = now;
+  NoteLate();
   Sealing sealing;
   sealed_header_.Clear();
   sealed_header_.set_run(description_->run);
@@ -405,6 +434,7 @@ ChunkRound::Published ChunkRound::Append(v1::ResultHeader header, SharedBuffer p
   advice.set_wait_us(
       static_cast<uint64_t>(absl::ToInt64Microseconds(sealed_at_ - first_arrival_at_)));
   advice.set_compute_us(static_cast<uint64_t>(absl::ToInt64Microseconds(now - sealed_at_)));
+  for (const std::string& worker : late_) advice.add_late(worker);
   const bool residual_is_zero = residual_ == nullptr;
   if (!residual_is_zero && custody_.floor().has_value()) {
     const ResidualFloor& floor = *custody_.floor();
@@ -443,6 +473,7 @@ void ChunkRound::Open(const Place& place, absl::Time now) {
   staged_.assign(history_.roster().size(), absl::nullopt);
   num_arrived_ = 0;
   opened_at_ = now;
+  closes_at_ = absl::InfiniteFuture();
 }
 
 }  // namespace tally

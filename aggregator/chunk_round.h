@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "absl/types/variant.h"
+#include "aggregator/admission.h"
 #include "aggregator/chunk_log.h"
 #include "aggregator/chunk_recovery.h"
 #include "aggregator/contribution_reader.h"
@@ -52,7 +53,9 @@ class ChunkRound {
   struct Answered {
     std::shared_ptr<const StoredResult> result;
   };
-  using Verdict = absl::variant<Staged, Answered>;
+  // The exchange has closed without this contribution; its result is on its way.
+  struct Late {};
+  using Verdict = absl::variant<Staged, Answered, Late>;
 
   // What publishing leads to.
   struct Published {
@@ -82,6 +85,7 @@ class ChunkRound {
       : job_serial_(job_serial),
         chunk_(chunk),
         description_(std::move(description)),
+        history_(KeptResults(*description_)),
         custody_(chunk, description_->snapshot_interval) {}
 
   // Starts the history with this roster, and with what a run that it resumes has saved. FORMING
@@ -120,7 +124,20 @@ class ChunkRound {
   // OPEN, and every member of the roster has contributed or abstained, or has gone; some stay.
   bool ready() const;
 
-  // Closes the open exchange. Only if ready().
+  // OPEN, some are missing, but enough are there for an exchange that may close without late
+  // members: more than half, and all but max_late.
+  bool has_quorum() const;
+  // Somebody who is missing has missed so many exchanges running that this one is the last that
+  // waits for it.
+  bool awaits_last_chance() const;
+  // The open exchange waits for late members no longer than that. Only if has_quorum().
+  void CloseAt(absl::Time deadline) { closes_at_ = deadline; }
+  // Infinite: it waits for everybody.
+  absl::Time closes_at() const { return closes_at_; }
+  // It has waited long enough.
+  bool overdue(absl::Time now) const { return now >= closes_at_ && has_quorum(); }
+
+  // Closes the open exchange. Only if ready() or overdue(now).
   // Returns FAILED_PRECONDITION, with all descriptors and who sent them, if no exchange has more
   // than half of the contributions: the job cannot go on.
   absl::StatusOr<Sealing> Seal(absl::Time now);
@@ -151,8 +168,9 @@ class ChunkRound {
   // Members that have neither contributed to the open exchange nor gone; their order is the
   // roster's.
   std::vector<MemberId> missing() const;
-  // When the open exchange opened.
+  // When the open exchange opened, and when the first contribution to it came.
   absl::Time opened_at() const { return opened_at_; }
+  absl::Time first_arrival_at() const { return first_arrival_at_; }
 
  private:
   enum class Cause : uint8_t { kEvicted, kLeft, kReturned };
@@ -169,6 +187,8 @@ class ChunkRound {
 
   // The departure of the member at this position, if it has gone before the open exchange.
   const Departure* GoneAt(size_t position) const;
+  // Counts what late members miss; who has missed too much goes.
+  void NoteLate();
   // Names those who have gone in the header that is being sealed.
   void NameDepartures();
   // Names those who come with the round after the one that is being sealed.
@@ -207,6 +227,10 @@ class ChunkRound {
   std::map<std::string, Arrival> arrivals_;
   // Members that were taken in and have not contributed since.
   std::set<std::string> idle_;
+  absl::Time closes_at_ = absl::InfiniteFuture();
+  // Exchanges running that members have missed, by worker; and who misses the sealed one.
+  std::map<std::string, int> misses_;
+  std::vector<std::string> late_;
   // Of the result before the open or sealed exchange; what a second half must answer.
   uint64_t head_digest_ = 0;
   // Header of the exchange that was sealed last, and who takes part in it and stays.

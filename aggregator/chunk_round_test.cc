@@ -562,7 +562,7 @@ using ChunkRoundDeathTest = ChunkRoundTest;
 
 TEST_F(ChunkRoundDeathTest, SealsOnlyWhenEverybodyIsThere) {
   Form(2);
-  EXPECT_DEATH((void)round_->Seal(Now()), "everybody is there");
+  EXPECT_DEATH((void)round_->Seal(Now()), "enough are there");
 }
 
 TEST_F(ChunkRoundDeathTest, FormsOnce) {

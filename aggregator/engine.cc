@@ -260,6 +260,12 @@ Actions Engine::HandleTick(absl::Time now) {
   return Settle(std::move(actions));
 }
 
+absl::Time Engine::next_deadline() const {
+  absl::Time next = absl::InfiniteFuture();
+  for (const auto& [name, entry] : jobs_) next = std::min(next, entry.job->next_deadline());
+  return next;
+}
+
 Actions Engine::StartDraining() {
   draining_ = true;
   Actions actions;
@@ -312,7 +318,7 @@ Actions Engine::Settle(Actions actions) {
       ++entry;
       continue;
     }
-    const bool over = job->over();
+    const bool over = job->over() || job->left_by_most();
     // Observers alone are no run.
     Actions closing;
     job->Stop(absl::FailedPreconditionError(absl::StrCat("run ", job->description().run,

@@ -81,8 +81,10 @@ class Engine {
   Actions HandleOffence(StreamId stream, absl::Status status);
   // The stream is gone.
   Actions HandleClosed(StreamId stream);
-  // To be called a few times a second.
+  // To be called a few times a second, and at next_deadline().
   Actions HandleTick(absl::Time now);
+  // When an exchange closes without late members; infinite: none is about to.
+  absl::Time next_deadline() const;
 
   // From now on new streams are refused, and rounds not begun yet do not begin. `drained()` turns
   // true when all rounds under way are over.

@@ -235,6 +235,21 @@ TEST_F(EngineTest, ARunThatEverybodyHasLeftIsNotBegunAgainByOneWhoComesBack) {
   EXPECT_THAT(Join(Hello(0, 1)), IsOpen()) << "its number may be used again";
 }
 
+TEST_F(EngineTest, WhoWasOutOfReachWhenTheOthersLeftDoesNotGoOnAlone) {
+  const std::vector<EngineWorker*> workers = StartRun(3);
+  for (EngineWorker* const worker : workers) worker->Contribute(0, 1);
+  driver_->Disconnect(workers[2]->stream());
+  for (const int i : {0, 1}) {
+    driver_->Leave(workers[i]->stream(), /*last_round=*/0);
+    driver_->Disconnect(workers[i]->stream());
+  }
+  driver_->AdvanceBy(absl::Seconds(31));
+  ASSERT_EQ(driver_->engine().Status("", driver_->now()).jobs_size(), 0);
+  workers[2]->Reconnect();
+  EXPECT_THAT(workers[2]->closed(),
+              Optional(StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("is over here"))));
+}
+
 TEST_F(EngineTest, ALeaverWhoseStreamBrokeAtTheVeryEndIsLetGo) {
   const std::vector<EngineWorker*> workers = StartRun(2);
   for (EngineWorker* const worker : workers) worker->Contribute(0, 1);

@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "codecs/duration.h"
 
 namespace tally {
 namespace {
@@ -95,6 +96,8 @@ absl::Status Job::HandleContribution(StreamId stream, const MemberId& member,
                      ": `contribution` must wait until the aggregator has recovered"));
   }
   ++counters_.offered;
+  const auto known = members_.find(member.worker);
+  if (known != members_.end()) known->second.awaited_since.reset();
   ChunkRound& chunk = Find(contribution.chunk);
   const bool abstain = contribution.abstain;
   absl::Status window = CheckWindow(contribution.chunk, contribution.place.round);
@@ -110,17 +113,25 @@ absl::Status Job::HandleContribution(StreamId stream, const MemberId& member,
     actions.push_back(SendResult{{stream}, std::move(answered->result)});
     return absl::OkStatus();
   }
+  if (absl::holds_alternative<ChunkRound::Late>(*verdict)) {
+    ++counters_.late;
+    return absl::OkStatus();
+  }
   if (absl::get<ChunkRound::Staged>(*verdict).repeat) {
     --counters_.offered;
     return absl::OkStatus();
   }
   if (abstain) ++counters_.abstained;
+  NoteArrival(chunk, now);
   SealIfReady(chunk, now, actions);
   return absl::OkStatus();
 }
 
 void Job::SealIfReady(ChunkRound& chunk, absl::Time now, Actions& actions) {
-  if (!chunk.ready()) return;
+  if (chunk.ready()) Seal(chunk, now, actions);
+}
+
+void Job::Seal(ChunkRound& chunk, absl::Time now, Actions& actions) {
   absl::StatusOr<ChunkRound::Sealing> sealing = chunk.Seal(now);
   if (!sealing.ok()) {
     Stop(sealing.status(), actions);
@@ -234,6 +245,10 @@ void Job::HandleHeartbeat(const MemberId& member, const v1::Heartbeat& heartbeat
         links.size() == static_cast<int>(description_->aggregators.size()) &&
         std::all_of(links.begin(), links.end(), [](const auto& link) { return link.up(); });
   }
+  if (heartbeat.has_late_by()) {
+    const absl::Duration late_by = DecodeDuration(heartbeat.late_by());
+    arrival_delays_.Add(last_wait_ + std::max(late_by, absl::ZeroDuration()));
+  }
   LearnFences(heartbeat.fences(), now, actions);
   ReleaseLeavers(actions);
 }
@@ -300,6 +315,7 @@ void Job::HandleTick(absl::Time now, absl::Duration running_time, bool may_evict
   if (may_evict && (formed_ || recovery_.has_value())) EvictSilentMembers(now, actions);
   ForgetEvicted();
   EvictReplaced(now, actions);
+  CloseOverdue(now, actions);
   ReturnIdleMembers(now, actions);
   SweepRelay(actions);
   if (!formed_ && !recovery_.has_value()) TryStart(now, actions);
@@ -327,6 +343,18 @@ bool Job::over() const {
   if (stopped_) return true;
   return std::all_of(members_.begin(), members_.end(), [](const auto& entry) {
     return (entry.second.left || entry.second.evicted) && !entry.second.stream.has_value();
+  });
+}
+
+bool Job::left_by_most() const {
+  return std::any_of(chunks_.begin(), chunks_.end(), [this](const ChunkRound& chunk) {
+    if (!formed_) return false;
+    const absl::Span<const MemberId> roster = chunk.history().roster().members();
+    const auto num_left = std::count_if(roster.begin(), roster.end(), [this](const auto& member) {
+      const MemberState* const state = FindState(member);
+      return state != nullptr && state->left;
+    });
+    return 2 * static_cast<size_t>(num_left) > roster.size();
   });
 }
 

@@ -16,7 +16,7 @@
 #include "aggregator/eviction.h"
 #include "aggregator/job_description.h"
 #include "aggregator/job_recovery.h"
-#include "aggregator/round_times.h"
+#include "aggregator/recent_durations.h"
 #include "aggregator/saved_residuals.h"
 #include "aggregator/state_relay.h"
 #include "proto/tally/v1/status.pb.h"
@@ -83,6 +83,9 @@ class Job {
   // Nothing is left of the run: it was stopped, everybody has left, or it has not started and
   // nobody is here.
   bool over() const;
+  // More than half of those who took part last have left: whoever has not was out of reach when the
+  // run ended, and must not go on alone.
+  bool left_by_most() const;
   // Somebody has a stream here.
   bool connected() const;
   // Every chunk stands at the same round, and nobody has contributed to it yet.
@@ -90,6 +93,8 @@ class Job {
   // Whether a contribution to this round would begin a round that is not under way yet.
   bool WouldBeginRound(uint64_t round) const;
 
+  // When the next exchange closes without late members; infinite: none is about to.
+  absl::Time next_deadline() const;
   // Exchanges that somebody has contributed to and that are not over.
   size_t exchanges_under_way() const;
 
@@ -163,6 +168,11 @@ class Job {
   void SweepRelay(Actions& actions);
   // Returns members to observer that were taken in and never contribute.
   void ReturnIdleMembers(absl::Time now, Actions& actions);
+  // A contribution has come: when does the exchange close without those who are late?
+  void NoteArrival(ChunkRound& chunk, absl::Time now);
+  // How long members are usually behind the first one.
+  absl::Duration Patience() const;
+  void CloseOverdue(absl::Time now, Actions& actions);
   void Hear(const MemberId& member, uint64_t open_round, absl::Time now);
   // Notes who keeps others waiting.
   void NoteAwaited();
@@ -201,6 +211,7 @@ class Job {
   static void CloseMember(MemberState& member, const absl::Status& status, Actions& actions);
   absl::Status CheckWindow(uint32_t chunk, uint64_t round) const;
   void SealIfReady(ChunkRound& chunk, absl::Time now, Actions& actions);
+  void Seal(ChunkRound& chunk, absl::Time now, Actions& actions);
   void Broadcast(std::shared_ptr<const StoredResult> result, Actions& actions) const;
   void AdvanceFrontier(absl::Time now);
   ChunkRound& Find(uint32_t chunk) { return chunks_[chunk / description_->aggregators.size()]; }
@@ -226,7 +237,11 @@ class Job {
   std::map<std::string, MemberState> observers_;
   StateRelay relay_;
   // Of rounds here: what a newcomer's first contribution is measured by.
-  RoundTimes round_times_;
+  RecentDurations round_times_{32};
+  // From an exchange's first contribution to each of the others, late ones included; and the wait
+  // of the last exchange that closed without some.
+  RecentDurations arrival_delays_{256};
+  absl::Duration last_wait_;
   absl::Time round_began_;
   // The highest dead incarnation by worker; these only grow.
   std::map<std::string, uint64_t> fences_;

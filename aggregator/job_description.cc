@@ -75,6 +75,16 @@ absl::Status ReadSettings(const v1::JobSettings& settings, JobDescription& descr
                                     kMaxSnapshotInterval));
   description.snapshot_interval =
       settings.snapshot_interval() == 0 ? kDefaultSnapshotInterval : settings.snapshot_interval();
+  description.max_late = settings.max_late();
+  TALLY_RETURN_IF_ERROR(CheckAtMost("settings.max_late", settings.max_late(), 0, kMaxRoster));
+  description.late_ceiling = settings.has_late_ceiling()
+                                 ? DecodeDuration(settings.late_ceiling())
+                                 : absl::Seconds(kDefaultLateCeilingSeconds);
+  if (description.late_ceiling <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("`settings.late_ceiling` = ", absl::FormatDuration(description.late_ceiling),
+                     ", must be positive"));
+  }
   if (settings.has_start_timeout()) {
     const absl::Duration timeout = DecodeDuration(settings.start_timeout());
     if (timeout <= absl::ZeroDuration()) {
@@ -169,6 +179,13 @@ absl::Status CheckSameRun(const JobDescription& running, const JobDescription& n
   if (newcomer.snapshot_interval != running.snapshot_interval) {
     return Differs("settings.snapshot_interval", newcomer.snapshot_interval,
                    running.snapshot_interval);
+  }
+  if (newcomer.max_late != running.max_late) {
+    return Differs("settings.max_late", newcomer.max_late, running.max_late);
+  }
+  if (newcomer.late_ceiling != running.late_ceiling) {
+    return Differs("settings.late_ceiling", absl::FormatDuration(newcomer.late_ceiling),
+                   absl::FormatDuration(running.late_ceiling));
   }
   if (newcomer.settings_digest != running.settings_digest) {
     return Differs("settings", absl::StrCat("digest ", absl::Hex(newcomer.settings_digest)),

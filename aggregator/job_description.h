@@ -33,6 +33,10 @@ struct JobDescription {
   uint64_t first_round = 0;
   // Results of a chunk between two snapshots of its residual.
   uint32_t snapshot_interval = 0;
+  // Members without whose contributions an exchange may close; 0: it waits for everybody.
+  uint32_t max_late = 0;
+  // How long it waits for them at most.
+  absl::Duration late_ceiling;
   // Unset: the run starts with all expected workers or not at all.
   absl::optional<absl::Duration> start_timeout;
 

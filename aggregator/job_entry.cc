@@ -173,8 +173,9 @@ absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1:
     chunk.set_chunk(chunks_[i].chunk());
     if (formed_) *chunk.mutable_head() = chunks_[i].history().Head();
   }
-  actions.push_back(AcceptStream{stream, description_, member, std::move(welcome),
-                                 observes ? MaxQueuedBytes(*description_) : 0});
+  actions.push_back(
+      AcceptStream{stream, description_, member, std::move(welcome),
+                   observes ? MaxQueuedBytes(*description_) : MaxMemberQueuedBytes(*description_)});
   for (std::shared_ptr<const StoredResult>& result : missed) {
     actions.push_back(SendResult{{stream}, std::move(result)});
   }

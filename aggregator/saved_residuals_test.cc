@@ -37,9 +37,9 @@ class SavedResidualsTest : public testing::Test {
   SavedResidualsTest() : description_(Describe()), saved_(description_) {}
 
   static std::shared_ptr<const JobDescription> Describe() {
-    return std::make_shared<const JobDescription>(JobDescription{
-        .layout = *Layout::Create({{.name = "weights", .num_elements = 512}}, 256),
-        .aggregators = {"agg-0"}});
+    return std::make_shared<const JobDescription>(
+        JobDescription{.layout = *Layout::Create({{.name = "weights", .num_elements = 512}}, 256),
+                       .aggregators = {"agg-0"}});
   }
 
   // That chunk 1 had a residual of norm 2, which the worker holds or not, and chunk 0 none.

@@ -26,7 +26,7 @@ void ChunkArchive::Append(Entry entry) {
   int rounds = 1;
   for (size_t i = entries_.size() - 1; i-- > 0 && entries_[i].has_result;) {
     if (entries_[i].place.round != entries_[i + 1].place.round) ++rounds;
-    if (rounds <= kKeptRounds) continue;
+    if (rounds <= kept_rounds_) continue;
     entries_[i].has_result = false;
     entries_[i].result = nullptr;
   }

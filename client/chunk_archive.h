@@ -19,7 +19,7 @@ namespace tally {
 
 // Aggregators keep nothing durable: one that was killed reads its past from the workers. For that
 // each worker keeps, per chunk,
-// - the results of the last kKeptRounds rounds, for members that lack them;
+// - the results of the last `kept_rounds` rounds, for members that lack them;
 // - the headers after the floor, and with them its own contributions that they count, from which
 //   the aggregator's residual is folded anew. The floor is the newest entry after which the
 //   residual is safe: in the custody of a worker, or zero. At first it is the genesis;
@@ -28,9 +28,6 @@ namespace tally {
 // Payloads are shared with whoever else holds them. Not thread-safe.
 class ChunkArchive {
  public:
-  // Rounds whose results are kept whole.
-  static constexpr int kKeptRounds = 2;
-
   // An entry of the history, as it came.
   struct Entry {
     Place place;
@@ -55,8 +52,11 @@ class ChunkArchive {
   };
 
   // `snapshot_interval` is the job's: at most twice as many entries are kept after the floor.
-  explicit ChunkArchive(uint32_t snapshot_interval)
-      : max_entries_(2 * size_t{snapshot_interval} + kMinEntries) {}
+  ChunkArchive(uint32_t snapshot_interval, int kept_rounds)
+      : kept_rounds_(kept_rounds),
+        // Results of those rounds of two halves each, and the entry before, are kept whatever the
+        // interval.
+        max_entries_(2 * size_t{snapshot_interval} + 2 * static_cast<size_t>(kept_rounds) + 1) {}
 
   // The worker comes into a history that goes on: of the residual before the first entry it knows
   // nothing. Before the first Append.
@@ -87,14 +87,12 @@ class ChunkArchive {
   bool unprotected() const { return unprotected_; }
 
  private:
-  // Results of two rounds of two halves each, and the entry before, are kept whatever the interval.
-  static constexpr size_t kMinEntries = 2 * kKeptRounds + 1;
-
   // Position in entries_ of that entry, if it is kept.
   absl::optional<size_t> PositionOf(const Place& place) const;
   // Drops what neither the floor nor a kept result needs any more.
   void DropOld();
 
+  const int kept_rounds_;
   const size_t max_entries_;
   // The floor and what follows it; before it, entries whose results are kept. Ascending.
   std::deque<Entry> entries_;

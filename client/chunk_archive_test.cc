@@ -36,7 +36,7 @@ ChunkArchive::Snapshot SnapshotAfter(uint64_t round) {
 
 // A genesis and the entries of rounds 0 to `rounds` - 1.
 ChunkArchive ArchiveOf(uint64_t rounds, uint32_t snapshot_interval = 32) {
-  ChunkArchive archive(snapshot_interval);
+  ChunkArchive archive(snapshot_interval, /*kept_rounds=*/2);
   archive.Append(EntryOf(kGenesisRound, false));
   for (uint64_t round = 0; round < rounds; ++round) archive.Append(EntryOf(round));
   return archive;
@@ -132,7 +132,7 @@ TEST(ChunkArchiveTest, WithoutAFloorItsSizeIsBoundedAndItSaysSo) {
 }
 
 TEST(ChunkArchiveTest, ListsEachRosterOnce) {
-  ChunkArchive archive(4);
+  ChunkArchive archive(4, /*kept_rounds=*/2);
   for (const uint64_t epoch : {1, 1, 2, 2}) {
     ChunkArchive::Entry entry = EntryOf(archive.entries().size());
     entry.roster = *Roster::Create(epoch, {{"w-1", 1}});

@@ -76,7 +76,8 @@ class Client : public Exchanger {
   // to this worker of the aggregators' residuals is here; in all, 4 bytes per element that is
   // exchanged as signs, spread over the workers.
   // Returns FAILED_PRECONDITION if the round before was not announced or is not over, everybody
-  // abstained from one of its chunks, or this worker does not take part; DEADLINE_EXCEEDED, naming
+  // abstained from one of its chunks, others have closed the next one without this worker, or it
+  // does not take part; DEADLINE_EXCEEDED, naming
   // chunk and aggregator, if a residual does not come within aggregator_timeout; the run goes on.
   // Else as Exchanger::NextResult.
   virtual absl::StatusOr<std::string> SaveRun() = 0;

@@ -94,6 +94,11 @@ absl::Status ValidateClientOptions(const ClientOptions& options) {
     return OptionError("first_round",
                        absl::StrCat("= ", options.first_round, ", must be at most ", kMaxRound));
   }
+  if (options.max_late > kMaxRoster) {
+    return OptionError("max_late",
+                       absl::StrCat("= ", options.max_late, ", must be at most ", kMaxRoster));
+  }
+  TALLY_RETURN_IF_ERROR(CheckDuration("late_ceiling", options.late_ceiling));
   TALLY_RETURN_IF_ERROR(CheckSavedRun(options));
   if (options.snapshot_interval < 1 || options.snapshot_interval > kMaxSnapshotInterval) {
     return OptionError("snapshot_interval",

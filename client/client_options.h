@@ -58,6 +58,14 @@ struct ClientOptions {
   // interval) bits per parameter, worker and round down. Equal on all workers.
   uint32_t snapshot_interval = kDefaultSnapshotInterval;
 
+  // Workers without whose contributions a round may close when they are late, as long as more than
+  // half are there; 0: rounds wait for everybody. Their gradients stay with them, where the method
+  // has a residual, for the next round. Equal on all workers.
+  uint32_t max_late = 0;
+  // How long rounds wait for late workers at most; how long they do follows from how workers have
+  // arrived lately. Equal on all workers.
+  absl::Duration late_ceiling = absl::Seconds(kDefaultLateCeilingSeconds);
+
   // The trainer can hand the replicated state to a newcomer (Client::state_wanted, GiveState) and
   // can start from one (Client::joined_state): then the worker may come into a run that goes on.
   bool elastic = false;
@@ -82,7 +90,7 @@ struct ClientOptions {
 // `expected_workers` is not from 1 to kMaxRoster; `roster_limit` is neither 0 nor from
 // `expected_workers` to kMaxRoster; `first_round` is above kMaxRound; `saved_run`
 // is not empty and damaged, another worker's or of another layout, or `first_round` is set beside
-// it; `snapshot_interval` is not
+// it; `max_late` is above kMaxRoster; `snapshot_interval` is not
 // from 1 to kMaxSnapshotInterval; a duration is not positive or infinite; or a mean time of
 // `faults` is not positive, or their delay negative or infinite.
 absl::Status ValidateClientOptions(const ClientOptions& options);

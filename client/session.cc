@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/digest.h"
 #include "base/status_macros.h"
+#include "codecs/duration.h"
 #include "codecs/layout_codec.h"
 
 namespace tally {
@@ -22,6 +23,10 @@ v1::JobSettings SettingsOf(const ClientOptions& options) {
   settings.set_roster_limit(std::max(options.roster_limit, options.expected_workers));
   settings.set_first_round(options.first_round);
   settings.set_snapshot_interval(options.snapshot_interval);
+  if (options.max_late > 0) {
+    settings.set_max_late(options.max_late);
+    *settings.mutable_late_ceiling() = EncodeDuration(options.late_ceiling);
+  }
   return settings;
 }
 
@@ -49,6 +54,12 @@ ClientOptions Resuming(ClientOptions options, const absl::optional<SavedRun>& ru
   if (run.has_value()) options.first_round = run->next_round;
   options.saved_run.clear();
   return options;
+}
+
+// Nobody lacks more results than that.
+int KeptRounds(const ClientOptions& options) {
+  constexpr int kKeptRounds = 2;
+  return options.max_late == 0 ? kKeptRounds : kMaxRoundsBehind;
 }
 
 // True if a stream that ended so would end so again: the aggregator, or what answers in its place,
@@ -100,7 +111,7 @@ void Session::MakeChunks() {
   chunks_.reserve(missing_genesis_);
   for (size_t chunk = 0; chunk < missing_genesis_; ++chunk) {
     chunks_.push_back({ChunkHistory(static_cast<uint32_t>(chunk), &identity_),
-                       ChunkArchive(options_.snapshot_interval)});
+                       ChunkArchive(options_.snapshot_interval, KeptRounds(options_))});
   }
 }
 
@@ -182,11 +193,13 @@ absl::Status Session::StartRound(absl::Time now) {
   for (size_t a = 0; a < aggregators_.size(); ++a) {
     aggregators_[a].first_missing = 0;
     aggregators_[a].num_watching = 0;
+    aggregators_[a].told_late = false;
     Answered(a, now);
   }
   std::vector<ChunkResult> later;
   for (ChunkResult& result : std::exchange(early_results_, {})) {
     if (result.round == *round_) {
+      if (result.payload != nullptr) early_bytes_ -= result.payload->size();
       Deliver(std::move(result));
     } else {
       later.push_back(std::move(result));
@@ -224,7 +237,10 @@ absl::Status Session::Contribute(uint32_t chunk, v1::Contribution contribution,
   ++state.contributed_halves;
   const bool is_member = state.history.roster().Has(identity_.member);
   if (state.history.HasResult(place)) {
-    if (!contribution.abstain() && is_member) ++counters_.missed_contributions;
+    if (!contribution.abstain() && is_member) {
+      ++counters_.missed_contributions;
+      TellLate(chunk, now);
+    }
     DeliverHeld(state);
     return absl::OkStatus();
   }
@@ -232,8 +248,9 @@ absl::Status Session::Contribute(uint32_t chunk, v1::Contribution contribution,
   if (!is_member) {
     state.watching = true;
     ++aggregators_[aggregator].num_watching;
+    if (!aggregators_[aggregator].end.ok()) FailAtEnd(aggregator);
     SendWindow(aggregator, now);
-    return absl::OkStatus();
+    return failure_;
   }
   contribution.set_chunk(chunk);
   contribution.set_round(place.round);
@@ -254,6 +271,7 @@ absl::Status Session::Leave(absl::Time now) {
   for (size_t a = 0; a < aggregators_.size(); ++a) {
     if (aggregators_[a].link.takes_contributions()) SendLeave(a, now);
   }
+  EndIfLeft();
   return absl::OkStatus();
 }
 
@@ -302,11 +320,13 @@ void Session::OnNotice(size_t aggregator, const v1::Notice& notice) {
 }
 
 void Session::OnRefusal(size_t aggregator, const v1::Refusal& refusal) {
-  if (IsCut(aggregator) || (leaving() && !takes_part())) return;
+  if (IsCut(aggregator) || (leaving() && !IsMember())) return;
   // The stream ends next, with the same code and words; what may pass is tried again after that.
   const absl::StatusCode code = RefusalCode(refusal);
   // A newcomer whose incarnation is too early has drawn a later one, or will after Welcome.
   if (newcomer_.has_value() && code == absl::StatusCode::kAborted) return;
+  // An observer may have all that it needs.
+  if (started_ && !IsMember()) return;
   if (code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kResourceExhausted ||
       code == absl::StatusCode::kDeadlineExceeded) {
     return;
@@ -325,11 +345,17 @@ void Session::OnStreamLost(size_t aggregator, const absl::Status& status, absl::
   if (!failure_.ok()) return;
   AggregatorLink& link = aggregators_[aggregator].link;
   // Nobody needs the memory of an observer.
-  if (leaving() && (status.ok() || !takes_part())) {
+  if (leaving() && (status.ok() || !IsMember())) {
     link.End();
     return EndIfLeft();
   }
   if (!IsCut(aggregator) && WouldEndSoAgain(status)) {
+    if (started_ && !IsMember()) {
+      link.End();
+      aggregators_[aggregator].end = status;
+      if (aggregators_[aggregator].num_watching > 0) FailAtEnd(aggregator);
+      return;
+    }
     return Fail(absl::Status(status.code(),
                              absl::StrCat(link.Place(), " ended the stream: ", status.message())));
   }
@@ -339,6 +365,12 @@ void Session::OnStreamLost(size_t aggregator, const absl::Status& status, absl::
   for (size_t p = 0; p < aggregators_[aggregator].num_chunks; ++p) {
     newcomer_->Unwatch(ChunkIndex(aggregator, p), now);
   }
+}
+
+void Session::FailAtEnd(size_t aggregator) {
+  const absl::Status& end = aggregators_[aggregator].end;
+  Fail(absl::Status(end.code(), absl::StrCat(aggregators_[aggregator].link.Place(),
+                                             " ended the stream: ", end.message())));
 }
 
 void Session::SendWindow(size_t aggregator, absl::Time now) {

@@ -74,9 +74,10 @@ class Session {
   // A newcomer's start: unset if the worker has begun the run with the others.
   const absl::optional<SharedState>& joined_state() const { return joined_state_; }
 
-  // In some chunk's roster of the next exchange: others wait for this worker.
+  // In some chunk's roster of the next exchange, which others have not closed without this worker:
+  // they wait for it.
   bool takes_part() const;
-  // The same for every chunk's roster.
+  // In every chunk's roster.
   bool takes_part_in_all() const;
 
   // A newcomer waits for the replicated state as it is now, between two rounds.
@@ -179,6 +180,8 @@ class Session {
       bool is_custodian = false;
     };
     absl::optional<SavedEntry> saved;
+    // When the newest result came.
+    absl::Time applied_at;
   };
   // One aggregator and its chunks: number `aggregator` and every size-of-the-list-th after it.
   // Their positions count 0, 1, 2...
@@ -188,6 +191,11 @@ class Session {
     // Position of the first chunk whose result of the open round is missing.
     size_t first_missing = 0;
     size_t num_watching = 0;
+    // Why it has ended the stream of this worker, an observer, for good: OK while it has not. That
+    // is no failure before a result is missing.
+    absl::Status end;
+    // It has been told that this worker is late in the open round.
+    bool told_late = false;
     // Since when a sent contribution (or one that could be, were the stream there) has gone without
     // any result; infinitely late: nothing waits.
     absl::Time waiting_since = absl::InfiniteFuture();
@@ -202,11 +210,15 @@ class Session {
   bool HoldsHistory(size_t aggregator) const;
   // In the roster of some chunk there, as far as this worker knows.
   bool IsMemberAt(size_t aggregator) const;
+  // In that of some chunk anywhere.
+  bool IsMember() const;
   bool leaving() const { return leave_deadline_ != absl::InfiniteFuture(); }
 
   void Open(size_t aggregator, absl::Time now);
   void Send(size_t aggregator, v1::ClientMessage message, SharedBuffer payload, absl::Time now);
   void SendWindow(size_t aggregator, absl::Time now);
+  // A result is missing that will not come.
+  void FailAtEnd(size_t aggregator);
   void SendLeave(size_t aggregator, absl::Time now);
   // What still comes from there is of a stream that this worker has cut.
   bool IsCut(size_t aggregator) const {
@@ -243,6 +255,8 @@ class Session {
   void KeepSaved(const v1::ResultHeader& genesis, uint64_t chain);
   v1::ClientMessage HelloTo(size_t aggregator) const;
   v1::ClientMessage HeartbeatAt(absl::Time now) const;
+  // Tells the chunk's aggregator how late this worker is with a contribution that nobody waits for.
+  void TellLate(uint32_t chunk, absl::Time now);
   v1::LinkReport Links() const;
   void AddFences(google::protobuf::RepeatedPtrField<v1::Member>& fences) const;
 
@@ -292,6 +306,7 @@ class Session {
   bool round_saves_ = false;
   // Results of rounds that this worker has not opened yet: others may close a round without it.
   std::vector<ChunkResult> early_results_;
+  uint64_t early_bytes_ = 0;
   absl::Time leave_deadline_ = absl::InfiniteFuture();
   // Until the state is there.
   absl::optional<Newcomer> newcomer_;

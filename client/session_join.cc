@@ -26,10 +26,19 @@ bool Session::IsMemberAt(size_t aggregator) const {
   return false;
 }
 
-bool Session::takes_part() const {
+bool Session::IsMember() const {
   return std::any_of(chunks_.begin(), chunks_.end(), [this](const Chunk& chunk) {
     return chunk.history.roster().Has(identity_.member);
   });
+}
+
+bool Session::takes_part() const {
+  // If the others have closed the next round nobody waits: a late worker catches up.
+  const bool is_over =
+      started_ && std::all_of(chunks_.begin(), chunks_.end(), [this](const Chunk& chunk) {
+        return chunk.history.IsOver(next_round_);
+      });
+  return !is_over && IsMember();
 }
 
 bool Session::takes_part_in_all() const {
@@ -116,9 +125,7 @@ void Session::StartFrom(absl::Time now) {
 }
 
 void Session::ActivateIfLevel(absl::Time now) {
-  if (!joined_state_.has_value() || options_.entry == RunEntry::kWatch || !early_results_.empty()) {
-    return;
-  }
+  if (options_.entry == RunEntry::kWatch || !early_results_.empty()) return;
   // Two rounds after the one that it asked for nothing has come of it: then it asks again.
   if (activate_round_.has_value() && *round_ <= *activate_round_ + 2) return;
   if (takes_part_in_all()) return;

@@ -71,6 +71,16 @@ void Session::AddFences(google::protobuf::RepeatedPtrField<v1::Member>& fences) 
   }
 }
 
+void Session::TellLate(uint32_t chunk, absl::Time now) {
+  const size_t aggregator = chunk % aggregators_.size();
+  Aggregator& state = aggregators_[aggregator];
+  if (options_.max_late == 0 || state.told_late || !state.link.up()) return;
+  state.told_late = true;
+  v1::ClientMessage message = HeartbeatAt(now);
+  *message.mutable_heartbeat()->mutable_late_by() = EncodeDuration(now - chunks_[chunk].applied_at);
+  Send(aggregator, std::move(message), nullptr, now);
+}
+
 v1::LinkReport Session::Links() const {
   v1::LinkReport links;
   for (const Aggregator& aggregator : aggregators_) {

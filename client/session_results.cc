@@ -4,8 +4,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/session.h"
+#include "codecs/limits.h"
 
 namespace tally {
+namespace {
+
+// Results of so many rounds may wait for the caller's turn, and of more while they are small: a
+// caller that hangs must not fill the memory.
+constexpr size_t kEarlyRounds = 2 * kMaxRoundsBehind;
+constexpr uint64_t kEarlyBytes = uint64_t{256} << 20;
+
+}  // namespace
 
 void Session::OnResult(size_t aggregator, CheckedResult result, absl::Time now) {
   if (!failure_.ok() || leaving() || IsCut(aggregator)) return;
@@ -32,6 +41,7 @@ void Session::Apply(size_t aggregator, CheckedResult result, absl::Time now) {
   const absl::StatusOr<ChunkHistory::Applied> applied = chunk.history.Apply(result);
   if (!applied.ok()) return OnBadMessage(aggregator, applied.status());
   if (applied->duplicate) return;
+  chunk.applied_at = now;
   chunk.saved.reset();
   if (result.header.save()) {
     chunk.saved.emplace(Chunk::SavedEntry{
@@ -113,8 +123,15 @@ void Session::TakeResult(const ChunkHistory::Applied& applied, CheckedResult res
   delivered.payload_digest = result.header.payload_digest();
   if (round_.has_value() && delivered.round == *round_) {
     Deliver(std::move(delivered));
-  } else {
-    early_results_.push_back(std::move(delivered));
+    return;
+  }
+  if (delivered.payload != nullptr) early_bytes_ += delivered.payload->size();
+  early_results_.push_back(std::move(delivered));
+  if (early_results_.size() > kEarlyRounds * chunks_.size() && early_bytes_ > kEarlyBytes) {
+    Fail(absl::ResourceExhaustedError(
+        absl::StrCat(early_results_.size(), " results of ", early_bytes_,
+                     " bytes wait for this worker to open round ", next_round_,
+                     ": it must keep up with the others, or come anew")));
   }
 }
 

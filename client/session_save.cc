@@ -49,7 +49,8 @@ absl::Status Session::CheckSaveable() const {
     if (chunks_[c].saved.has_value()) continue;
     return absl::FailedPreconditionError(absl::StrCat(
         "chunk ", c, ": the round before ", next_round_,
-        " was not announced by SaveNextRound, or everybody abstained from it: it cannot be saved"));
+        " was not announced by SaveNextRound, everybody abstained from it, or the others are past "
+        "it: it cannot be saved"));
   }
   return absl::OkStatus();
 }

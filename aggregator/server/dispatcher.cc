@@ -13,6 +13,8 @@ namespace tally {
 namespace {
 
 constexpr absl::Duration kTickInterval = absl::Milliseconds(100);
+// Between two ticks.
+constexpr absl::Duration kShortestPause = absl::Milliseconds(1);
 
 }  // namespace
 
@@ -30,7 +32,7 @@ Dispatcher::~Dispatcher() {
   {
     const MutexLock lock(&mutex_);
     stopping_ = true;
-    stop_ticking_.NotifyAll();
+    tick_soon_.NotifyAll();
   }
   ticker_.join();
 }
@@ -167,6 +169,7 @@ void Dispatcher::CarryOut(Actions actions) {
     }
   };
   for (Action& action : actions) absl::visit(Carrier{this}, action);
+  if (engine_.next_deadline() < next_tick_) tick_soon_.NotifyAll();
 }
 
 void Dispatcher::CloseSink(StreamId stream, const absl::Status& status) {
@@ -248,7 +251,8 @@ void Dispatcher::Tick() {
     {
       const MutexLock lock(&mutex_);
       if (stopping_) return;
-      stop_ticking_.WaitFor(&mutex_, kTickInterval);
+      next_tick_ = std::min(clock_->Now() + kTickInterval, engine_.next_deadline());
+      tick_soon_.WaitFor(&mutex_, std::max(next_tick_ - clock_->Now(), kShortestPause));
       if (stopping_) return;
       CarryOut(engine_.HandleTick(clock_->Now()));
       EnforceDeadlines();

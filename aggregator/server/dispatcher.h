@@ -109,7 +109,8 @@ class Dispatcher {
   const absl::Duration silence_limit_;
 
   mutable Mutex mutex_;
-  CondVar stop_ticking_;
+  CondVar tick_soon_;
+  absl::Time next_tick_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   Engine engine_ ABSL_GUARDED_BY(mutex_);
   StreamId next_stream_ ABSL_GUARDED_BY(mutex_) = 1;

@@ -31,17 +31,31 @@ bool MayDiffer(const SimulationReport& report, const std::string& worker,
          !entries.back().counted;
 }
 
+// It was cut off when the others finished, and went on alone when they had left and an aggregator
+// that knew better had been killed: with fewer witnesses than half, after a long wait.
+bool OutlivedTheRun(const SimulationOptions& options, const History& history) {
+  for (const auto& [chunk, entries] : history) {
+    if (entries.empty()) continue;
+    const v1::ResultHeader& last = entries.back().header;
+    if (last.round() + 1 == options.rounds && last.roster_size() > 0 &&
+        last.roster_size() < last.evicted_size()) {
+      return true;
+    }
+  }
+  return false;
+}
+
 absl::Status CheckOneHistory(const SimulationOptions& options, const SimulationReport& report) {
   const History* first = nullptr;
   std::string first_worker;
   for (const auto& [worker, history] : report.histories) {
     if (Contains(report.killed_workers, worker) || Contains(report.late_leavers, worker) ||
-        Contains(report.evicted_workers, worker)) {
+        Contains(report.evicted_workers, worker) || OutlivedTheRun(options, history)) {
       continue;
     }
     if (first == nullptr) {
       // Those who were there from the beginning come first, but for killed ones that came back.
-      if (Contains(report.newcomers, worker)) continue;
+      if (Contains(report.newcomers, worker) || Contains(report.outrun_workers, worker)) continue;
       first = &history;
       first_worker = worker;
     }
@@ -49,7 +63,8 @@ absl::Status CheckOneHistory(const SimulationOptions& options, const SimulationR
       if (MayDiffer(report, worker, entries)) continue;
       const std::vector<AppliedEntry>& others = first->at(chunk);
       // A newcomer's begins later, and ends earlier if it never came level.
-      const bool is_newcomer = Contains(report.newcomers, worker);
+      const bool is_newcomer =
+          Contains(report.newcomers, worker) || Contains(report.outrun_workers, worker);
       size_t first_entry = 0;
       if (is_newcomer && !entries.empty()) {
         while (first_entry < others.size() && others[first_entry].place < entries[0].place) {
@@ -73,10 +88,21 @@ absl::Status CheckOneHistory(const SimulationOptions& options, const SimulationR
   return absl::OkStatus();
 }
 
+bool AnybodyEvicted(const History& history) {
+  for (const auto& [chunk, entries] : history) {
+    for (const AppliedEntry& entry : entries) {
+      if (entry.header.evicted_size() > 0) return true;
+    }
+  }
+  return false;
+}
+
 // As long as no worker dies, no residual does (I10).
 absl::Status CheckNothingLost(const SimulationReport& report) {
   for (const auto& [worker, history] : report.histories) {
     for (const auto& [chunk, entries] : history) {
+      // One that was outrun may have been held for dead before.
+      if (!report.outrun_workers.empty() && AnybodyEvicted(history)) continue;
       for (const AppliedEntry& entry : entries) {
         if (!entry.header.residual_rebased()) continue;
         return absl::DataLossError(absl::StrCat(worker, ", chunk ", chunk, ", ",
@@ -111,6 +137,10 @@ SimulationOptions ScheduleOf(uint64_t seed) {
   options.joins = sometimes(absl::Milliseconds(200), absl::Seconds(2));
   // Runs that nobody joins are compared with undisturbed ones.
   if (!choices.OneIn(2)) options.joins = absl::InfiniteDuration();
+  if (choices.OneIn(4)) {
+    options.max_late = 1 + static_cast<uint32_t>(choices.Below(options.workers));
+    options.longest_thought = choices.Between(absl::Milliseconds(20), absl::Milliseconds(1500));
+  }
   return options;
 }
 
@@ -123,7 +153,8 @@ absl::Status CheckSchedule(const SimulationOptions& options) {
     return absl::OkStatus();
   }
   TALLY_RETURN_IF_ERROR(CheckNothingLost(report));
-  if (!report.newcomers.empty()) return absl::OkStatus();
+  // Who came when, and who was late, depends on the time that faults take.
+  if (!report.newcomers.empty() || options.max_late > 0) return absl::OkStatus();
   SimulationOptions calm = options;
   calm.aggregator_kills = calm.cuts = calm.worker_kills = calm.partitions = calm.pauses =
       calm.joins = absl::InfiniteDuration();

@@ -19,7 +19,8 @@ SimulationOptions ScheduleOf(uint64_t seed);
 // whose every payload follows from the contributions that its headers
 //   name (I3, I5), so that what is counted is what was taken out (I2);
 // - no residual is lost unless some worker is (I10);
-// - without faults of workers it is the history of the undisturbed run, bit for bit.
+// - without faults of workers, newcomers and late members it is the history of the undisturbed run,
+//   bit for bit.
 // Returns what does not hold, naming worker, chunk and round.
 absl::Status CheckSchedule(const SimulationOptions& options);
 

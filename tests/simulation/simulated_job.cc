@@ -25,9 +25,9 @@ class SimulatedJob {
       aggregators_.push_back(std::make_unique<SimulatedAggregator>(&network_, a, options.seed));
     }
     for (uint32_t w = 0; w < options.workers; ++w) {
-      workers_.push_back(
-          std::make_unique<SimulatedWorker>(&network_, &aggregators_, OptionsOf(SimulatedMember(w)),
-                                            SimulatedMember(w), options.rounds, options.seed));
+      workers_.push_back(std::make_unique<SimulatedWorker>(
+          &network_, &aggregators_, OptionsOf(SimulatedMember(w)), SimulatedMember(w),
+          options.rounds, options.seed, options.longest_thought));
     }
     Repeat(options.aggregator_kills, [this] { KillAggregator(); });
     Repeat(options.cuts, [this] { Cut(); });
@@ -49,10 +49,12 @@ class SimulatedJob {
       if (IsNewcomer(*worker) && !worker->is_newcomer()) continue;
       // Of a worker's processes the last one speaks for it.
       report_.histories[worker->name()] = worker->history();
+      report_.late_contributions += worker->missed_contributions();
       if (worker->is_newcomer()) {
         report_.joined_contributions += CountedEntries(worker->history());
       }
       if (worker->left_late()) report_.late_leavers.push_back(worker->name());
+      if (worker->came_too_late()) report_.outrun_workers.push_back(worker->name());
       if (worker->was_evicted()) report_.evicted_workers.push_back(worker->name());
     }
     return std::move(report_);
@@ -80,6 +82,8 @@ class SimulatedJob {
     options.expected_workers = options_.workers;
     options.seed = kSimulatedSeed;
     options.snapshot_interval = options_.snapshot_interval;
+    options.max_late = options_.max_late;
+    options.late_ceiling = absl::Milliseconds(300);
     return options;
   }
 
@@ -91,7 +95,8 @@ class SimulatedJob {
   absl::Status Verdict() const {
     for (const auto& worker : workers_) {
       const bool may_fail =
-          worker->was_evicted() || (IsNewcomer(*worker) && worker->came_too_late());
+          worker->was_evicted() ||
+          ((IsNewcomer(*worker) || options_.max_late > 0) && worker->came_too_late());
       if (!worker->failure().ok() && !may_fail) {
         return absl::Status(worker->failure().code(),
                             absl::StrCat(worker->name(), ": ", worker->failure().message()));
@@ -167,7 +172,8 @@ class SimulatedJob {
     // So few newcomers begin no run of their own if they come when this one is over.
     options.entry = options_.workers > kMaxJoining ? RunEntry::kBegin : RunEntry::kJoin;
     workers_.push_back(std::make_unique<SimulatedWorker>(&network_, &aggregators_, options, member,
-                                                         options_.rounds, options_.seed));
+                                                         options_.rounds, options_.seed,
+                                                         options_.longest_thought));
   }
 
   // Nobody starts a run without those that it expects, and nobody waits for them for ever.

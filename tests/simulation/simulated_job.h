@@ -28,6 +28,9 @@ struct SimulationOptions {
   uint32_t aggregators = 2;
   uint64_t rounds = 40;
   uint32_t snapshot_interval = 4;
+  // Members that may be late, and the longest time that a worker computes: mostly it is 20 ms.
+  uint32_t max_late = 0;
+  absl::Duration longest_thought = absl::Milliseconds(20);
   // Dealt out for sketches, or contiguous.
   bool dealt = false;
   // Mean time between two faults of each sort; infinite: none.
@@ -73,8 +76,12 @@ struct SimulationReport {
   std::vector<std::string> late_leavers;
   // Workers that were held for dead while they stood still, and told so.
   std::vector<std::string> evicted_workers;
+  // Workers that were late, returned to observer, and had not come in again when the run was over.
+  std::vector<std::string> outrun_workers;
   // Workers that came when the run had begun, and took part or not.
   std::vector<std::string> newcomers;
+  // Contributions that a round closed without.
+  uint64_t late_contributions = 0;
   // Entries that count the contribution of one of them.
   uint64_t joined_contributions = 0;
   uint64_t cuts = 0;

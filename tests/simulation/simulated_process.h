@@ -113,8 +113,9 @@ class SimulatedWorker {
  public:
   using Aggregators = std::vector<std::unique_ptr<SimulatedAggregator>>;
 
+  // `longest_thought`: what it computes takes that long now and then, and mostly 20 ms.
   SimulatedWorker(SimulatedNetwork* network, Aggregators* aggregators, ClientOptions options,
-                  MemberId member, uint64_t rounds, uint64_t seed);
+                  MemberId member, uint64_t rounds, uint64_t seed, absl::Duration longest_thought);
 
   // Ends it without a word.
   void Kill();
@@ -139,6 +140,7 @@ class SimulatedWorker {
   std::string WaitingFor() const;
   const std::string& name() const { return options_.worker; }
   const std::map<uint32_t, std::vector<AppliedEntry>>& history() const { return history_; }
+  uint64_t missed_contributions() const { return session_.counters().missed_contributions; }
 
   void ReceiveWelcome(const SimulatedStream& stream, const v1::Welcome& welcome);
   void ReceiveResult(const SimulatedStream& stream, const StoredResult& result);
@@ -165,6 +167,7 @@ class SimulatedWorker {
   const ClientOptions options_;
   const uint64_t last_round_;
   const uint64_t run_seed_;
+  const absl::Duration longest_thought_;
   Choices choices_;
   Session session_;
   // By aggregator; null: none.

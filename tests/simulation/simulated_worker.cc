@@ -28,12 +28,13 @@ v1::ClientMessage Parse(const OutboundFrame& frame) {
 
 SimulatedWorker::SimulatedWorker(SimulatedNetwork* network, Aggregators* aggregators,
                                  ClientOptions options, MemberId member, uint64_t rounds,
-                                 uint64_t seed)
+                                 uint64_t seed, absl::Duration longest_thought)
     : network_(network),
       aggregators_(aggregators),
       options_(std::move(options)),
       last_round_(options_.first_round + rounds - 1),
       run_seed_(seed),
+      longest_thought_(longest_thought),
       choices_(Mix64(seed) ^ Digest64(options_.worker), /*purpose=*/2),
       session_(options_, std::move(member), network->events().now()),
       streams_(options_.aggregators.size()),
@@ -49,7 +50,8 @@ std::string SimulatedWorker::WaitingFor() const {
 bool SimulatedWorker::was_evicted() const {
   const absl::string_view why = failure_.message();
   return (absl::IsFailedPrecondition(failure_) && absl::StrContains(why, "evicted")) ||
-         (is_newcomer() && absl::IsAborted(failure_) && absl::StrContains(why, "must come anew"));
+         ((is_newcomer() || options_.max_late > 0) && absl::IsAborted(failure_) &&
+          (absl::StrContains(why, "must come anew") || absl::StrContains(why, "are dead")));
 }
 
 bool SimulatedWorker::came_too_late() const {
@@ -247,9 +249,10 @@ void SimulatedWorker::Deliver(const ChunkResult& result) {
 void SimulatedWorker::GoOn() {
   if (finished() || thinking_ || !session_.started() || session_.missing_results() > 0) return;
   thinking_ = true;
+  absl::Duration longest = std::min(longest_thought_, absl::Milliseconds(20));
+  if (longest_thought_ > longest && choices_.OneIn(8)) longest = longest_thought_;
   // Who only follows computes no gradients.
-  const absl::Duration longest =
-      session_.takes_part() ? absl::Milliseconds(20) : absl::Milliseconds(1);
+  if (!session_.takes_part()) longest = absl::Milliseconds(1);
   network_->events().After(choices_.Between(absl::ZeroDuration(), longest), [this] {
     thinking_ = false;
     if (finished()) return;

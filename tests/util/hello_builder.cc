@@ -55,6 +55,12 @@ HelloBuilder& HelloBuilder::StartTimeout(absl::Duration timeout) {
   return *this;
 }
 
+HelloBuilder& HelloBuilder::MaxLate(uint32_t max_late, absl::Duration ceiling) {
+  hello_.mutable_settings()->set_max_late(max_late);
+  *hello_.mutable_settings()->mutable_late_ceiling() = EncodeDuration(ceiling);
+  return *this;
+}
+
 HelloBuilder& HelloBuilder::WithLayout(const Layout& layout) {
   *hello_.mutable_layout() = EncodeLayout(layout);
   return *this;

@@ -26,6 +26,7 @@ class HelloBuilder {
   HelloBuilder& RosterLimit(uint32_t roster_limit);
   HelloBuilder& FirstRound(uint64_t first_round);
   HelloBuilder& StartTimeout(absl::Duration timeout);
+  HelloBuilder& MaxLate(uint32_t max_late, absl::Duration ceiling);
   HelloBuilder& WithLayout(const Layout& layout);
   HelloBuilder& Aggregators(const std::vector<std::string>& names, uint32_t index);
   // What the worker holds of a chunk's history.

@@ -1,4 +1,4 @@
-#include "aggregator/round_times.h"
+#include "aggregator/recent_durations.h"
 
 #include <algorithm>
 #include <utility>
@@ -16,16 +16,16 @@ absl::Duration MedianOf(std::vector<absl::Duration> durations) {
 
 }  // namespace
 
-void RoundTimes::Add(absl::Duration duration) {
+void RecentDurations::Add(absl::Duration duration) {
   durations_.push_back(duration);
-  if (durations_.size() > kKept) durations_.pop_front();
+  if (durations_.size() > kept_) durations_.pop_front();
 }
 
-absl::Duration RoundTimes::Median() const {
+absl::Duration RecentDurations::Median() const {
   return MedianOf({durations_.begin(), durations_.end()});
 }
 
-absl::Duration RoundTimes::Deviation() const {
+absl::Duration RecentDurations::Deviation() const {
   const absl::Duration median = Median();
   std::vector<absl::Duration> deviations;
   deviations.reserve(durations_.size());
