@@ -27,6 +27,12 @@ ABSL_FLAG(
     uint32_t, max_workers, 0,
     "Workers that the run may grow to, equal on all; 0: as many as begin it. Who comes when it "
     "has begun has a --worker of its own and shares the text of one of the --rank's.");
+ABSL_FLAG(uint32_t, max_late, 0,
+          "Rounds may close without so many workers that are late, if more than half are there; "
+          "equal on all workers.");
+ABSL_FLAG(absl::Duration, late_ceiling, absl::Seconds(10),
+          "The longest that a round waits for late workers once enough are there; equal on all "
+          "workers.");
 ABSL_FLAG(std::string, aggregators, "agg-0=127.0.0.1:7070",
           "name=host:port of each aggregator, separated by commas; equal on all workers.");
 ABSL_FLAG(uint64_t, run, 0,
@@ -219,6 +225,8 @@ absl::StatusOr<TrainerOptions> ReadTrainerFlags(int argc, char** argv, absl::str
   if (options.worker.empty()) options.worker = absl::StrCat("w-", options.rank);
   options.workers = absl::GetFlag(FLAGS_workers);
   options.max_workers = absl::GetFlag(FLAGS_max_workers);
+  options.max_late = absl::GetFlag(FLAGS_max_late);
+  options.late_ceiling = absl::GetFlag(FLAGS_late_ceiling);
   TALLY_ASSIGN_OR_RETURN(options.aggregators, ParseAggregators(absl::GetFlag(FLAGS_aggregators)));
   options.run = absl::GetFlag(FLAGS_run);
   options.optimizer = absl::GetFlag(FLAGS_optimizer);

@@ -88,6 +88,7 @@ absl::Status ValidateTrainerOptions(const TrainerOptions& options) {
     return FlagError("arrival_jitter_ms", absl::StrCat(options.arrival_jitter_ms),
                      absl::StrCat("must be at most ", kMaxArrivalJitterMs));
   }
+  TALLY_RETURN_IF_ERROR(CheckTimeout("late_ceiling", options.late_ceiling));
   TALLY_RETURN_IF_ERROR(CheckTimeout("start_timeout", options.start_timeout));
   return CheckTimeout("aggregator_timeout", options.aggregator_timeout);
 }
@@ -139,6 +140,8 @@ absl::StatusOr<ClientOptions> MakeClientOptions(const TrainerOptions& options, M
   }
   client.expected_workers = options.workers;
   client.roster_limit = options.max_workers;
+  client.max_late = options.max_late;
+  client.late_ceiling = options.late_ceiling;
   client.run = options.run;
   client.seed = options.seed;
   client.initial_state_digest = ParametersDigest(model.parameters());

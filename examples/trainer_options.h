@@ -25,6 +25,8 @@ struct TrainerOptions {
   uint32_t rank = 0;
   uint32_t workers = 1;
   uint32_t max_workers = 0;  // 0: workers
+  uint32_t max_late = 0;
+  absl::Duration late_ceiling = absl::Seconds(10);
   std::vector<AggregatorAddress> aggregators;
   uint64_t run = 0;
   std::string optimizer;
@@ -57,6 +59,7 @@ struct TrainerOptions {
 
 // Returns INVALID_ARGUMENT, naming flag, value and rule, if `job`, `worker` or `text` is empty;
 // `workers`, `rounds` or `metrics_every` is 0; `max_workers` is neither 0 nor at least `workers`;
+// `late_ceiling` is not positive;
 // `rank` is not less than `workers`; `optimizer` is not one of OptimizerNames(); `learning_rate`,
 // `epsilon` or a share is not positive and finite; the final share of the learning rate is above 1;
 // `batch` is not from 1 to 65,536; `arrival_jitter_ms` is above a minute; `checkpoints` is

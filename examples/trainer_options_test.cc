@@ -58,6 +58,7 @@ TEST(ValidateTrainerOptionsTest, RefusesByFlagValueAndRule) {
       {"`--workers` = 0", [](TrainerOptions& o) { o.workers = 0; }},
       {"`--max_workers` = 3, must be 0 or at least --workers = 4",
        [](TrainerOptions& o) { o.max_workers = 3; }},
+      {"`--late_ceiling` = 0", [](TrainerOptions& o) { o.late_ceiling = absl::ZeroDuration(); }},
       {"`--rounds` = 0", [](TrainerOptions& o) { o.rounds = 0; }},
       {"`--metrics_every` = 0", [](TrainerOptions& o) { o.metrics_every = 0; }},
       {"`--rank` = 4, must be less than --workers (4)", [](TrainerOptions& o) { o.rank = 4; }},

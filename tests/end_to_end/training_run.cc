@@ -135,6 +135,10 @@ class Run {
         absl::StrCat("--report=", PathOf(name + ".json")),
     };
     flags.insert(flags.end(), options_.worker_flags.begin(), options_.worker_flags.end());
+    const auto own = options_.flags_of_worker.find(rank);
+    if (own != options_.flags_of_worker.end()) {
+      flags.insert(flags.end(), own->second.begin(), own->second.end());
+    }
     return ChildProcess::Start(program, flags, PathOf(name + ".log"));
   }
 

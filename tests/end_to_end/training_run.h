@@ -2,6 +2,7 @@
 #ifndef TALLY_TESTS_END_TO_END_TRAINING_RUN_H_
 #define TALLY_TESTS_END_TO_END_TRAINING_RUN_H_
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ struct TrainingRunOptions {
   int num_workers = 4;
   // More flags for every worker, such as "--optimizer=onebit_adam".
   std::vector<std::string> worker_flags;
+  // More flags for the worker of that rank.
+  std::map<int, std::vector<std::string>> flags_of_worker;
   // How often an aggregator, one after the other, is killed with SIGKILL and started again on its
   // port while the workers run, with this pause in between.
   int aggregator_kills = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "codecs/duration.h"
 
 namespace tally {
 namespace {
@@ -13,6 +14,10 @@ v1::JobSettings SettingsOf(const ClientOptions& options) {
   settings.set_roster_limit(std::max(options.roster_limit, options.expected_workers));
   settings.set_first_round(options.first_round);
   settings.set_snapshot_interval(options.snapshot_interval);
+  if (options.max_late > 0) {
+    settings.set_max_late(options.max_late);
+    *settings.mutable_late_ceiling() = EncodeDuration(options.late_ceiling);
+  }
   return settings;
 }
 
