@@ -419,6 +419,19 @@ absl::optional<ResidualCustody::Order> ChunkRound::GiveIntoCustody(const StoredR
   return custody_.Begin(std::move(snapshot), history_.roster().epoch(), sealed_participants_);
 }
 
+bool ChunkRound::secured() const {
+  const absl::optional<ResidualFloor>& floor = custody_.floor();
+  return residual_ == nullptr || (floor.has_value() && floor->chain == history_.chain());
+}
+
+absl::optional<ResidualCustody::Order> ChunkRound::Secure(absl::Span<const MemberId> custodians) {
+  TALLY_CHECK(phase_ == Phase::kOpen, "between two exchanges the residual stands still");
+  if (secured() || custody_.IsOnItsWay(history_.chain(), custodians)) return absl::nullopt;
+  return custody_.Begin(
+      TakeResidualSnapshot(chunk_, history_.newest()->place, history_.chain(), *residual_),
+      history_.roster().epoch(), custodians);
+}
+
 std::vector<MemberId> ChunkRound::missing() const {
   std::vector<MemberId> members;
   for (size_t i = 0; i < staged_.size(); ++i) {

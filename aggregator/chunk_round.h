@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
+#include "absl/types/span.h"
 #include "absl/types/variant.h"
 #include "aggregator/admission.h"
 #include "aggregator/chunk_log.h"
@@ -149,6 +150,11 @@ class ChunkRound {
   void AcknowledgeSnapshot(const MemberId& member, const Place& place, uint64_t chain) {
     custody_.Acknowledge(member, place, chain);
   }
+
+  // The residual as it is now is zero or in some worker's custody.
+  bool secured() const;
+  // Gives it to one of these, unless that is done or under way. OPEN only.
+  absl::optional<ResidualCustody::Order> Secure(absl::Span<const MemberId> custodians);
 
   // The snapshot that this member is to hold and has not acknowledged.
   absl::optional<ResidualCustody::Order> SnapshotTo(const MemberId& member) const {

@@ -125,11 +125,8 @@ Actions Engine::HandleContribution(StreamId stream, StagedContribution contribut
                                    absl::Time now) {
   Job* const job = Hear(stream);
   if (job == nullptr) return {};
-  if (draining_ && job->WouldBeginRound(contribution.place.round)) {
-    return HandleOffence(
-        stream, absl::UnavailableError(absl::StrCat("aggregator `", options_.name,
-                                                    "` is draining and begins no new rounds")));
-  }
+  // The worker keeps it for the next process of this name.
+  if (draining_ && job->WouldBeginRound(contribution.place.round)) return {};
   Actions actions;
   absl::Status status = job->HandleContribution(stream, streams_[stream].member,
                                                 std::move(contribution), now, actions);
@@ -256,6 +253,7 @@ Actions Engine::HandleTick(absl::Time now) {
   const bool may_evict = running_time_ >= options_.recover_after;
   for (const auto& [name, entry] : jobs_) {
     entry.job->HandleTick(now, running_time_, may_evict, actions);
+    if (draining_) entry.job->SecureResiduals(actions);
   }
   return Settle(std::move(actions));
 }
@@ -274,12 +272,13 @@ Actions Engine::StartDraining() {
     send.message.mutable_notice()->set_draining(true);
     actions.push_back(std::move(send));
   }
+  for (const auto& [name, entry] : jobs_) entry.job->SecureResiduals(actions);
   return Settle(std::move(actions));
 }
 
 bool Engine::drained() const {
   return draining_ && std::all_of(jobs_.begin(), jobs_.end(), [](const auto& entry) {
-           return entry.second.job->between_rounds();
+           return entry.second.job->between_rounds() && entry.second.job->secured();
          });
 }
 

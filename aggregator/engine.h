@@ -87,7 +87,7 @@ class Engine {
   absl::Time next_deadline() const;
 
   // From now on new streams are refused, and rounds not begun yet do not begin. `drained()` turns
-  // true when all rounds under way are over.
+  // true when all rounds under way are over, and what is left of them is in members' custody.
   Actions StartDraining();
   bool drained() const;
   // Exchanges that somebody has contributed to and that are not over.

@@ -347,57 +347,5 @@ TEST_F(EngineTest, AnOffenceClosesItsStreamAndTheWorkerMayComeBack) {
   EXPECT_EQ(workers[1]->NewestValue(0), 2);
 }
 
-// --- Draining ---
-
-TEST_F(EngineTest, DrainingTellsEverybodyAndTakesNoNewStreams) {
-  const std::vector<EngineWorker*> workers = StartRun(1);
-  EXPECT_FALSE(driver_->engine().drained());
-  driver_->StartDraining();
-  ASSERT_THAT(workers[0]->inbox().notices, SizeIs(1));
-  EXPECT_TRUE(workers[0]->inbox().notices[0].draining());
-  EXPECT_TRUE(driver_->engine().Status("", driver_->now()).draining());
-  EXPECT_THAT(Join(Hello(0, 1).Job("other", 1)).closed(),
-              Optional(StatusIs(absl::StatusCode::kUnavailable,
-                                "aggregator `agg-0` is draining and takes no new streams")));
-}
-
-TEST_F(EngineTest, DrainingLetsTheRoundUnderWayFinishAndBeginsNoNewOne) {
-  const std::vector<EngineWorker*> workers = StartRun(2);
-  workers[0]->Contribute(0, 1);
-  driver_->StartDraining();
-  EXPECT_FALSE(driver_->engine().drained());
-  EXPECT_EQ(driver_->engine().exchanges_under_way(), 1u);
-  workers[1]->Contribute(0, 3);
-  EXPECT_EQ(workers[0]->NewestValue(0), 2);
-  EXPECT_FALSE(driver_->engine().drained()) << "the round's other chunk is still to come";
-  for (EngineWorker* const worker : workers) worker->Contribute(1, 1);
-  EXPECT_TRUE(driver_->engine().drained());
-  EXPECT_EQ(driver_->engine().exchanges_under_way(), 0u);
-
-  workers[0]->Contribute(0, 1);
-  EXPECT_THAT(workers[0]->closed(),
-              Optional(StatusIs(absl::StatusCode::kUnavailable,
-                                "aggregator `agg-0` is draining and begins no new rounds")));
-  EXPECT_THAT(*workers[1], IsOpen());
-  EXPECT_TRUE(driver_->engine().drained());
-}
-
-TEST_F(EngineTest, AComputationIsUnderWayUntilItsResultIsOut) {
-  driver_->set_compute_at_once(false);
-  const std::vector<EngineWorker*> workers = StartRun(1);
-  for (const uint32_t chunk : {0, 1}) workers[0]->Contribute(chunk, 1);
-  driver_->StartDraining();
-  EXPECT_FALSE(driver_->engine().drained());
-  EXPECT_EQ(driver_->engine().exchanges_under_way(), 2u);
-  driver_->RunTasks();
-  EXPECT_TRUE(driver_->engine().drained());
-}
-
-TEST_F(EngineTest, ARunThatIsStillFormingDelaysNoDrain) {
-  Join(Hello(0, 2));
-  driver_->StartDraining();
-  EXPECT_TRUE(driver_->engine().drained());
-}
-
 }  // namespace
 }  // namespace tally

@@ -374,6 +374,28 @@ size_t Job::exchanges_under_way() const {
       chunks_.begin(), chunks_.end(), [](const ChunkRound& chunk) { return chunk.under_way(); }));
 }
 
+std::vector<MemberId> Job::ConnectedMembers(const ChunkRound& chunk) const {
+  std::vector<MemberId> connected;
+  for (const MemberId& member : chunk.history().roster().members()) {
+    if (StreamOf(member).has_value()) connected.push_back(member);
+  }
+  return connected;
+}
+
+void Job::SecureResiduals(Actions& actions) {
+  if (!formed_ || !between_rounds()) return;
+  for (ChunkRound& chunk : chunks_) {
+    const absl::optional<ResidualCustody::Order> order = chunk.Secure(ConnectedMembers(chunk));
+    if (order.has_value()) SendSnapshotTo(*order, actions);
+  }
+}
+
+bool Job::secured() const {
+  return !formed_ || std::all_of(chunks_.begin(), chunks_.end(), [this](const ChunkRound& chunk) {
+    return chunk.secured() || ConnectedMembers(chunk).empty();
+  });
+}
+
 bool Job::WouldBeginRound(uint64_t round) const {
   return round > frontier_round_ || (round == frontier_round_ && between_rounds());
 }

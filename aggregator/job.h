@@ -90,6 +90,11 @@ class Job {
   bool connected() const;
   // Every chunk stands at the same round, and nobody has contributed to it yet.
   bool between_rounds() const;
+  // Between two rounds: gives the residuals into the custody of members, as far as that is not
+  // done.
+  void SecureResiduals(Actions& actions);
+  // They are all in custody, or nobody is here who could hold one.
+  bool secured() const;
   // Whether a contribution to this round would begin a round that is not under way yet.
   bool WouldBeginRound(uint64_t round) const;
 
@@ -197,6 +202,8 @@ class Job {
   void CloseStrangers(Actions& actions);
   void SendPublished(ChunkRound::Published published, absl::Time now, Actions& actions);
   void SendSnapshotTo(const ResidualCustody::Order& order, Actions& actions) const;
+  // Members of the chunk's roster that are connected.
+  std::vector<MemberId> ConnectedMembers(const ChunkRound& chunk) const;
   // Of a member or an observer.
   absl::optional<StreamId> StreamOf(const MemberId& worker) const;
   const MemberState* FindState(const MemberId& worker) const;

@@ -59,6 +59,12 @@ absl::optional<ResidualCustody::Order> ResidualCustody::OrderTo(const MemberId& 
   return Order{worker, pending_->snapshot};
 }
 
+bool ResidualCustody::IsOnItsWay(uint64_t chain, absl::Span<const MemberId> workers) const {
+  return pending_.has_value() && pending_->snapshot->chain == chain &&
+         std::find(workers.begin(), workers.end(), pending_->candidates[pending_->asked]) !=
+             workers.end();
+}
+
 bool ResidualCustody::Acknowledge(const MemberId& custodian, const Place& place, uint64_t chain) {
   if (!pending_.has_value() || pending_->snapshot->place != place ||
       pending_->snapshot->chain != chain || pending_->candidates[pending_->asked] != custodian) {

@@ -75,6 +75,9 @@ class ResidualCustody {
   // Whether that was the snapshot and the custodian waited for; it is the floor then.
   bool Acknowledge(const MemberId& custodian, const Place& place, uint64_t chain);
 
+  // Whether that entry's snapshot is on its way to one of these.
+  bool IsOnItsWay(uint64_t chain, absl::Span<const MemberId> workers) const;
+
   const absl::optional<ResidualFloor>& floor() const { return floor_; }
   // Results since the floor are more than workers keep: the residual would not survive a crash.
   bool unprotected() const { return results_since_floor_ > 2 * uint64_t{interval_}; }

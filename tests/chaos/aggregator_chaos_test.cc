@@ -1,5 +1,5 @@
-// Real aggregators are killed with SIGKILL in the middle of a run and started again with an empty
-// memory: the workers end with the parameters of an undisturbed run.
+// Real aggregators are killed with SIGKILL in the middle of a run, or told to go, and started again
+// with an empty memory: the workers end with the parameters of an undisturbed run.
 #include <string>
 #include <vector>
 
@@ -20,16 +20,17 @@ using ::testing::SizeIs;
 
 constexpr int kKills = 4;
 
-std::vector<TrainingReport> Reports(const std::string& optimizer, int kills) {
+std::vector<TrainingReport> Reports(const std::string& optimizer, int kills, bool drain) {
   const absl::StatusOr<std::vector<TrainingReport>> reports =
-      RunTraining({.name = absl::StrCat(optimizer, "_", kills),
+      RunTraining({.name = absl::StrCat(optimizer, "_", kills, drain ? "_drained" : ""),
                    .num_aggregators = 2,
                    .num_workers = 3,
                    .worker_flags = {absl::StrCat("--optimizer=", optimizer), "--rounds=120",
                                     "--warmup_rounds=10",
                                     // Makes the run longer than the kills.
                                     absl::StrCat("--arrival_jitter_ms=", kills == 0 ? 0 : 25)},
-                   .aggregator_kills = kills});
+                   .aggregator_kills = kills,
+                   .aggregators_drain = drain});
   EXPECT_THAT(reports, IsOk());
   return reports.ok() ? *reports : std::vector<TrainingReport>();
 }
@@ -37,9 +38,17 @@ std::vector<TrainingReport> Reports(const std::string& optimizer, int kills) {
 class AggregatorChaosTest : public testing::TestWithParam<std::string> {};
 
 TEST_P(AggregatorChaosTest, KilledAggregatorsChangeNoBit) {
-  const std::vector<TrainingReport> undisturbed = Reports(GetParam(), 0);
+  const std::vector<TrainingReport> undisturbed = Reports(GetParam(), 0, /*drain=*/false);
   ASSERT_THAT(undisturbed, SizeIs(3));
-  EXPECT_THAT(Reports(GetParam(), kKills),
+  EXPECT_THAT(Reports(GetParam(), kKills, /*drain=*/false),
+              AllOf(SizeIs(3), Each(Field(&TrainingReport::parameters_digest,
+                                          undisturbed[0].parameters_digest))));
+}
+
+TEST_P(AggregatorChaosTest, AggregatorsThatAreToldToGoChangeNoBit) {
+  const std::vector<TrainingReport> undisturbed = Reports(GetParam(), 0, /*drain=*/true);
+  ASSERT_THAT(undisturbed, SizeIs(3));
+  EXPECT_THAT(Reports(GetParam(), kKills, /*drain=*/true),
               AllOf(SizeIs(3), Each(Field(&TrainingReport::parameters_digest,
                                           undisturbed[0].parameters_digest))));
 }

@@ -113,6 +113,10 @@ class Run {
       }
       const int index = kill % options_.num_aggregators;
       std::unique_ptr<ChildProcess>& aggregator = aggregators_[static_cast<size_t>(index)];
+      if (options_.aggregators_drain) {
+        aggregator->Signal(SIGTERM);
+        TALLY_RETURN_IF_ERROR(aggregator->Wait(options_.timeout));
+      }
       aggregator.reset();
       TALLY_ASSIGN_OR_RETURN(aggregator,
                              StartAggregator(index, ports_[static_cast<size_t>(index)]));

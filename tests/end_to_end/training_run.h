@@ -26,6 +26,8 @@ struct TrainingRunOptions {
   // port while the workers run, with this pause in between.
   int aggregator_kills = 0;
   absl::Duration kill_interval = absl::Milliseconds(300);
+  // They are told to go (SIGTERM), and wait for their end, instead.
+  bool aggregators_drain = false;
   // If set: the worker of this rank is killed with SIGKILL after kill_interval. It has no report,
   // unless it comes back at once, as another process.
   absl::optional<int> killed_worker;

@@ -46,6 +46,12 @@ void SimulatedAggregator::Kill() {
   streams_.clear();
 }
 
+void SimulatedAggregator::Drain() {
+  inbox_.Receive([this, life = life_] {
+    if (life == life_) CarryOut(engine_->StartDraining());
+  });
+}
+
 std::vector<std::shared_ptr<SimulatedStream>> SimulatedAggregator::streams() const {
   std::vector<std::shared_ptr<SimulatedStream>> streams;
   for (const auto& [id, stream] : streams_) streams.push_back(stream);

@@ -131,9 +131,18 @@ class SimulatedJob {
     SimulatedAggregator& aggregator = *aggregators_[faults_.Below(aggregators_.size())];
     if (!aggregator.running()) return;
     ++report_.aggregator_kills;
-    aggregator.Kill();
-    network_.events().After(faults_.Between(absl::Milliseconds(1), absl::Seconds(2)),
-                            [&aggregator] { aggregator.Start(); });
+    absl::Duration notice = absl::ZeroDuration();
+    if (faults_.OneIn(3)) {
+      aggregator.Drain();
+      notice = faults_.Between(absl::Milliseconds(1), absl::Milliseconds(500));
+    }
+    network_.events().After(notice, [this, &aggregator] {
+      // Another fault may have come before.
+      if (!aggregator.running()) return;
+      aggregator.Kill();
+      network_.events().After(faults_.Between(absl::Milliseconds(1), absl::Seconds(2)),
+                              [&aggregator] { aggregator.Start(); });
+    });
   }
 
   void KillWorker() {

@@ -78,6 +78,8 @@ class SimulatedAggregator {
 
   void Start();
   void Kill();
+  // Is told to go; it must be killed in the end.
+  void Drain();
   bool running() const { return engine_ != nullptr; }
   // Stands still until then; what arrives waits.
   void PauseUntil(absl::Time time) { inbox_.PauseUntil(time); }

@@ -42,6 +42,15 @@ void EngineDriver::Leave(StreamId stream, uint64_t last_round) {
   CarryOut(engine_.HandleLeave(stream, leave, now_));
 }
 
+void EngineDriver::Acknowledge(StreamId stream, const ResidualSnapshot& snapshot) {
+  v1::ResidualSnapshotAck ack;
+  ack.set_chunk(snapshot.chunk);
+  ack.set_round(snapshot.place.round);
+  ack.set_half(snapshot.place.half);
+  ack.set_chain(snapshot.chain);
+  CarryOut(engine_.HandleSnapshotAck(stream, ack, now_));
+}
+
 void EngineDriver::Activate(StreamId stream, uint64_t round) {
   v1::Activate activate;
   activate.set_round(round);

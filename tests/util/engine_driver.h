@@ -64,6 +64,8 @@ class EngineDriver {
   void GiveState(StreamId stream, v1::StatePart part, std::string piece) {
     CarryOut(engine_.HandleStatePart(stream, std::move(part), std::move(piece), now_));
   }
+  // The worker holds the snapshot that it was sent.
+  void Acknowledge(StreamId stream, const ResidualSnapshot& snapshot);
   void Replay(StreamId stream, Replayed piece) {
     CarryOut(engine_.HandleReplay(stream, std::move(piece), now_));
   }
