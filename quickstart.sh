@@ -28,8 +28,10 @@ that the default takes less than three minutes on two cores.
                            warm-up of methods that have one       (600)
   --text FILE              a text file, or a directory of them    (/usr/share/common-licenses)
   --chaos                  trains the last method a second time while the aggregators are killed with
-                           SIGKILL, one every 5 s, and started again with empty memories; ends with
-                           both runs' parameters, which are the same
+                           SIGKILL, one every 5 s, and started again with empty memories: both runs
+                           end with the same parameters. Then a third time, while workers are killed
+                           and come again, one stands still, and aggregators are killed: the workers
+                           end with one another's parameters, and near the undisturbed loss
   --out DIR                where the results go                   (out/quickstart)
   --help                   this text
 
@@ -127,9 +129,9 @@ check_options() {
   [[ -e "${text}" ]] || usage_error "--text = '${text}', must exist"
 }
 
-# Set while aggregators are being killed, and how many were.
-under_fire=""
-killed=0
+# What is done to a run every five seconds, one after the other, and how often something was.
+faults=()
+num_faults=0
 
 # The processes that this script started and has not seen end: their names by process id, and the
 # logs by name.
@@ -173,52 +175,138 @@ check_processes() {
   done
 }
 
+# pid_of NAME: its process id; nothing if it is not running.
+pid_of() {
+  local pid
+  for pid in "${!running[@]}"; do
+    if [[ "${running[${pid}]}" == "$1" ]]; then echo "${pid}"; fi
+  done
+}
+
+# say WORDS...: what happens to a run, below the line of its progress.
+say() { printf '\nchaos: %s\n' "$*"; }
+
+# kill_at_once NAME: with SIGKILL. Fails if it has ended before.
+kill_at_once() {
+  local pid
+  pid="$(pid_of "$1")"
+  [[ -n "${pid}" ]] || return 1
+  kill -KILL "${pid}"
+  wait "${pid}" 2>/dev/null || true
+  unset "running[${pid}]"
+}
+
+# wait_for_line LOG WORDS COUNT: until so many lines of the log have the words, or the run is over.
+wait_for_line() {
+  until (($(grep -c "$2" "$1" || true) >= $3)); do
+    check_processes
+    ((${#running[@]} > aggregators)) || return 1
+    sleep 0.05
+  done
+}
+
 # Kills the aggregator with SIGKILL, starts it again on its port and waits until it has read its run
 # back from the workers; says how long that took.
 restart_aggregator() {
-  local name="agg-$1" pid log="${out}/aggregators/agg-$1.log" recoveries seconds
+  local name="agg-$1" log="${out}/aggregators/agg-$1.log" recoveries seconds
   recoveries="$(grep -c "read back" "${log}" || true)"
-  for pid in "${!running[@]}"; do
-    [[ "${running[${pid}]}" == "${name}" ]] || continue
-    kill -KILL "${pid}"
-    wait "${pid}" 2>/dev/null || true
-    unset "running[${pid}]"
-  done
+  kill_at_once "${name}" || return 0
   start "${name}" "${log}" "${aggregator_binary}" --name="${name}" \
     --listen="127.0.0.1:$(<"${out}/aggregators/${name}.port")" --port_file="${out}/aggregators/${name}.port"
-  until (($(grep -c "read back" "${log}" || true) > recoveries)); do
-    check_processes
-    ((${#running[@]} > aggregators)) || return 0
-    sleep 0.05
-  done
+  wait_for_line "${log}" "read back" $((recoveries + 1)) || return 0
   seconds="$(grep "read back" "${log}" | tail -n 1)"
-  printf '\nchaos: %s was killed; started again, it had the run back from the workers in %s\n' \
-    "${name}" "${seconds##* }"
-  killed=$((killed + 1))
+  say "${name} was killed; started again, it had the run back from the workers in ${seconds##* }"
+}
+
+# Kills the worker with SIGKILL, starts it again and waits until it has the others' state.
+restart_worker() {
+  local name="w-$1" log="${run_directory}/w-$1.log" begin="${EPOCHREALTIME/./}" joins
+  joins="$(grep -c "came in after" "${log}" || true)"
+  kill_at_once "${name}" || return 0
+  say "${name} was killed; it is started again, and the others go on"
+  start_worker "$1"
+  wait_for_line "${log}" "came in after" $((joins + 1)) || return 0
+  say "${name} $(grep -o "came in after step [0-9]*" "${log}" | tail -n 1), with another worker's" \
+    "state, $(((${EPOCHREALTIME/./} - begin) / 1000)) ms after it was killed"
+}
+
+# Lets the worker stand still for three seconds, in which the others wait for it.
+pause_worker() {
+  local pid
+  pid="$(pid_of "w-$1")"
+  [[ -n "${pid}" ]] || return 0
+  say "w-$1 stands still for 3 s (SIGSTOP)"
+  kill -STOP "${pid}"
+  sleep 3
+  kill -CONT "${pid}"
+  say "w-$1 goes on"
+}
+
+# Does the next thing to the run; $1 counts them.
+inject_fault() {
+  local victim=$(($1 / ${#faults[@]}))
+  case "${faults[$(($1 % ${#faults[@]}))]}" in
+    kill_aggregator) restart_aggregator $((victim % aggregators)) ;;
+    # Worker 0 shows progress and validates.
+    kill_worker) restart_worker $((1 + victim % (workers - 1))) ;;
+    pause_worker) pause_worker $((1 + (victim + 1) % (workers - 1))) ;;
+  esac
 }
 
 # digest_of REPORT
 digest_of() { grep -o '"parameters_digest": *"[0-9a-f]*"' "$1" | grep -o '[0-9a-f]\{16\}'; }
 
-# Trains the method again under fire, and compares.
-train_in_chaos() {
+# number_in KEY REPORT
+number_in() { grep -o "\"$1\": *[0-9.e+-]*" "$2" | grep -o '[0-9.e+-]*$'; }
+
+# train_under_fire METHOD NAME FAULT...: one more run, to which these things are done in turn. Its
+# reports go to ${out}/METHOD.NAME.
+train_under_fire() {
+  local method="$1" name="$2"
+  faults=("${@:3}")
+  num_faults=0
+  mv "${out}/${method}" "${out}/${method}.calm"
+  train "${method}"
+  faults=()
+  rm -rf "${out:?}/${method}.${name}"
+  mv "${out}/${method}" "${out}/${method}.${name}"
+  mv "${out}/${method}.calm" "${out}/${method}"
+}
+
+# Trains the method again while aggregators are killed, and compares all bits.
+train_without_aggregators() {
   local calm disturbed
+  echo
+  echo "Again, while aggregators are killed:"
+  train_under_fire "$1" chaos kill_aggregator
   calm="$(digest_of "${out}/$1/w-0.json")"
-  mv "${out}/$1" "${out}/$1.calm"
-  killed=0
-  under_fire=yes
-  train "$1"
-  under_fire=""
-  disturbed="$(digest_of "${out}/$1/w-0.json")"
-  rm -rf "${out}/$1.chaos"
-  mv "${out}/$1" "${out}/$1.chaos"
-  mv "${out}/$1.calm" "${out}/$1"
+  disturbed="$(digest_of "${out}/$1.chaos/w-0.json")"
   echo
   echo "Parameters after ${rounds} rounds of $1:"
   echo "  undisturbed                    ${calm}"
-  echo "  with ${killed} aggregators killed       ${disturbed}"
+  echo "  with ${num_faults} aggregators killed       ${disturbed}"
   [[ "${calm}" == "${disturbed}" ]] || fail "the runs ended with different parameters"
   echo "The same, bit for bit."
+}
+
+# Trains it once more while workers are killed and come again too, and compares losses.
+train_without_workers() {
+  local calm disturbed rank digests
+  echo
+  echo "Again, while workers are killed and come again, stand still, and aggregators are killed:"
+  train_under_fire "$1" workers kill_worker pause_worker kill_aggregator
+  calm="$(number_in final_validation_loss "${out}/$1/w-0.json")"
+  disturbed="$(number_in final_validation_loss "${out}/$1.workers/w-0.json")"
+  digests="$(for ((rank = 0; rank < workers; ++rank)); do digest_of "${out}/$1.workers/w-${rank}.json"; done | sort -u)"
+  echo
+  echo "After ${rounds} rounds of $1, in which something happened ${num_faults} times:"
+  echo "  parameters of all workers      ${digests//$'\n'/ }"
+  echo "  validation loss                ${disturbed}, undisturbed ${calm}"
+  echo "  longest round of w-0           $(number_in longest_round_seconds "${out}/$1.workers/w-0.json") s"
+  [[ "${digests}" != *$'\n'* ]] || fail "the workers ended with different parameters"
+  awk -v a="${disturbed}" -v b="${calm}" 'BEGIN { exit !(a <= 1.03 * b) }' ||
+    fail "the loss is more than 3 % above the undisturbed one"
+  echo "The workers agree, and the loss is within 3 %."
 }
 
 install_and_build() {
@@ -260,31 +348,37 @@ flags_of() {
   [[ -z "$1" ]] || tr ':' '\n' <<<"$1" | sed 's/^/--/'
 }
 
+# Where the logs and reports of the run go, and what its workers are told.
+run_directory=""
+run_flags=()
+
+# start_worker RANK: of the run.
+start_worker() {
+  start "w-$1" "${run_directory}/w-$1.log" "${trainer_binary}" "${run_flags[@]}" \
+    --worker="w-$1" --rank="$1" --report="${run_directory}/w-$1.json"
+}
+
 # train OPTIMIZER[:SETTINGS]: one run; its reports go to ${out}/OPTIMIZER[:SETTINGS]. The first
 # worker shows progress.
 train() {
-  local optimizer="${1%%:*}" variant="" directory="${out}/$1" rank name run flags
+  local optimizer="${1%%:*}" variant="" rank
   [[ "$1" != *:* ]] || variant="${1#*:}"
-  mapfile -t flags < <(flags_of "${settings}" && flags_of "${variant}")
-  rm -rf "${directory}"
-  mkdir -p "${directory}"
-  # Tells this start of the job from every other.
-  run="$(date +%s%N)"
-  for ((rank = 0; rank < workers; ++rank)); do
-    name="w-${rank}"
-    start "${name}" "${directory}/${name}.log" "${trainer_binary}" "${flags[@]}" \
-      --job="quickstart-${optimizer}" \
-      --run="${run}" --worker="${name}" --rank="${rank}" --workers="${workers}" \
-      --aggregators="${addresses}" --optimizer="${optimizer}" --variant="${variant}" \
-      --rounds="${rounds}" --text="${text}" \
-      --validate_every="$(((rounds + 7) / 8))" --report="${directory}/${name}.json"
-  done
-  local next_kill=$((SECONDS + 5))
+  run_directory="${out}/$1"
+  mapfile -t run_flags < <(flags_of "${settings}" && flags_of "${variant}")
+  # The number tells this start of the job from every other.
+  run_flags+=(--job="quickstart-${optimizer}" --run="$(date +%s%N)" --workers="${workers}"
+    --aggregators="${addresses}" --optimizer="${optimizer}" --variant="${variant}"
+    --rounds="${rounds}" --text="${text}" --validate_every="$(((rounds + 7) / 8))")
+  rm -rf "${run_directory}"
+  mkdir -p "${run_directory}"
+  for ((rank = 0; rank < workers; ++rank)); do start_worker "${rank}"; done
+  local next_fault=$((SECONDS + 5))
   while ((${#running[@]} > aggregators)); do
     check_processes
-    if [[ -n "${under_fire}" ]] && ((SECONDS >= next_kill)); then
-      restart_aggregator $((killed % aggregators))
-      next_kill=$((SECONDS + 5))
+    if ((${#faults[@]} > 0 && SECONDS >= next_fault)); then
+      inject_fault "${num_faults}"
+      num_faults=$((num_faults + 1))
+      next_fault=$((SECONDS + 5))
     fi
     sleep 0.1
   done
@@ -309,7 +403,10 @@ main() {
     done
     list+=("${reports}")
   done
-  [[ -z "${chaos}" ]] || train_in_chaos "${optimizer}"
+  if [[ -n "${chaos}" ]]; then
+    train_without_aggregators "${optimizer}"
+    ((workers < 3)) || train_without_workers "${optimizer}"
+  fi
   stop_processes
 
   echo

@@ -97,7 +97,11 @@ class TrainingLoop {
     TALLY_RETURN_IF_ERROR(LoadTrainingState(bytes, parts_.client->layout(),
                                             parts_.model->parameters(), parts_.optimizer));
     statistics_ = parts_.optimizer->statistics();
-    if (state != nullptr) report_.joined_after = statistics_.steps;
+    if (state != nullptr) {
+      report_.joined_after = statistics_.steps;
+      LogInfo(
+          absl::StrCat("worker `", options_.worker, "` came in after step ", statistics_.steps));
+    }
     TALLY_RETURN_IF_ERROR(Validate(statistics_.steps));
     return statistics_.steps + 1;
   }
