@@ -226,6 +226,24 @@ void ChunkRound::NoteLate() {
   }
 }
 
+absl::optional<std::vector<std::string>> ChunkRound::FindDrifted() const {
+  std::map<uint64_t, size_t> votes;
+  size_t num_votes = 0;
+  for (const auto& contribution : staged_) {
+    if (!contribution.has_value() || contribution->replica_digest == 0) continue;
+    ++votes[contribution->replica_digest];
+    ++num_votes;
+  }
+  if (num_votes == 0) return absl::nullopt;
+  std::vector<std::string> drifted;
+  for (size_t i = 0; i < staged_.size(); ++i) {
+    if (!staged_[i].has_value() || staged_[i]->replica_digest == 0) continue;
+    if (2 * votes[staged_[i]->replica_digest] > num_votes) continue;
+    drifted.push_back(history_.roster().members()[i].worker);
+  }
+  return drifted;
+}
+
 void ChunkRound::NameDepartures() {
   for (size_t i = 0; i < staged_.size(); ++i) {
     const Departure* const departure = GoneAt(i);
@@ -308,6 +326,7 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
   TALLY_CHECK(ready() || overdue(now), "an exchange is sealed when enough are there");
   sealed_at_ = now;
   NoteLate();
+  drifted_ = FindDrifted();
   Sealing sealing;
   sealed_header_.Clear();
   sealed_header_.set_run(description_->run);
@@ -448,6 +467,9 @@ ChunkRound::Published ChunkRound::Append(v1::ResultHeader header, SharedBuffer p
       static_cast<uint64_t>(absl::ToInt64Microseconds(sealed_at_ - first_arrival_at_)));
   advice.set_compute_us(static_cast<uint64_t>(absl::ToInt64Microseconds(now - sealed_at_)));
   for (const std::string& worker : late_) advice.add_late(worker);
+  if (drifted_.has_value()) {
+    for (const std::string& worker : *drifted_) advice.add_drifted(worker);
+  }
   const bool residual_is_zero = residual_ == nullptr;
   if (!residual_is_zero && custody_.floor().has_value()) {
     const ResidualFloor& floor = *custody_.floor();
@@ -460,6 +482,7 @@ ChunkRound::Published ChunkRound::Append(v1::ResultHeader header, SharedBuffer p
   const Place next = PlaceAfter(header);
   head_digest_ = header.payload_digest();
   Published published;
+  published.drifted = drifted_;
   for (const v1::Member& member : header.activated()) {
     published.activated.push_back({member.worker(), member.incarnation()});
   }

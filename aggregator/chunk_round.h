@@ -66,6 +66,8 @@ class ChunkRound {
     // Whom the header takes in, and whom it makes an observer again.
     std::vector<MemberId> activated;
     std::vector<MemberId> returned;
+    // Whose replicated state is another than that of most; unset if nobody has told of one.
+    absl::optional<std::vector<std::string>> drifted;
   };
 
   // What sealing leads to.
@@ -195,6 +197,8 @@ class ChunkRound {
   const Departure* GoneAt(size_t position) const;
   // Counts what late members miss; who has missed too much goes.
   void NoteLate();
+  // Members whose replica digest is not the majority's.
+  absl::optional<std::vector<std::string>> FindDrifted() const;
   // Names those who have gone in the header that is being sealed.
   void NameDepartures();
   // Names those who come with the round after the one that is being sealed.
@@ -237,6 +241,7 @@ class ChunkRound {
   // Exchanges running that members have missed, by worker; and who misses the sealed one.
   std::map<std::string, int> misses_;
   std::vector<std::string> late_;
+  absl::optional<std::vector<std::string>> drifted_;
   // Of the result before the open or sealed exchange; what a second half must answer.
   uint64_t head_digest_ = 0;
   // Header of the exchange that was sealed last, and who takes part in it and stays.

@@ -69,6 +69,7 @@ absl::Status ContributionReader::Begin(const v1::Contribution& message,
               .abstain = message.abstain(),
               .save = message.save(),
               .exchange = exchange,
+              .replica_digest = message.replica_digest(),
               .payload_digest = message.payload_digest()};
   return absl::OkStatus();
 }

@@ -27,6 +27,8 @@ struct StagedContribution {
   // The worker saves its state after this round.
   bool save = false;
   Exchange exchange;
+  // Of the worker's replicated state; 0: it does not tell.
+  uint64_t replica_digest = 0;
   // Null if the worker abstains.
   SharedBuffer payload;
   uint64_t payload_digest = 0;

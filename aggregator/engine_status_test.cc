@@ -10,7 +10,9 @@
 namespace tally {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
@@ -141,6 +143,44 @@ TEST_F(EngineTest, OfferedIsCountedPlusAbstainedPlusRefusedPlusPending) {
   expect("sealed without the minority", {7, 4, 1, 2, 0});
   for (EngineWorker* const worker : {workers[0], workers[2]}) worker->Abstain(1);
   expect("abstained", {9, 4, 3, 2, 0});
+}
+
+// --- Replicas ---
+
+class ReplicaTest : public EngineTest {
+ protected:
+  // All contribute to the next round of chunk 0, with these digests.
+  void PlayRound(const std::vector<uint64_t>& digests) {
+    for (size_t i = 0; i < digests.size(); ++i) {
+      TestContribution contribution = workers_[i]->Contribution(0, 1);
+      contribution.message.set_replica_digest(digests[i]);
+      workers_[i]->Send(contribution);
+    }
+  }
+  std::vector<std::string> Drifted() {
+    const auto& names = workers_[0]->Newest(0)->message.advice().drifted();
+    return {names.begin(), names.end()};
+  }
+};
+
+TEST_F(ReplicaTest, WhoDiffersFromMostIsNamed) {
+  StartRun(4);
+  PlayRound({7, 7, 8, 7});
+  EXPECT_THAT(Drifted(), ElementsAre("w-2"));
+  EXPECT_THAT(Status().drifted(), ElementsAre("w-2"));
+  EXPECT_THAT(driver_->announcements(),
+              Contains(HasSubstr("the replicated state of w-2 is another than that of most")));
+  PlayRound({0, 0, 0, 0});
+  EXPECT_THAT(Drifted(), IsEmpty());
+  EXPECT_THAT(Status().drifted(), ElementsAre("w-2")) << "nobody told anything else";
+  PlayRound({9, 9, 9, 9});
+  EXPECT_THAT(Status().drifted(), IsEmpty());
+}
+
+TEST_F(ReplicaTest, WithoutAMajorityAllAreNamed) {
+  StartRun(4);
+  PlayRound({7, 8, 0, 0});
+  EXPECT_THAT(Drifted(), ElementsAre("w-0", "w-1"));
 }
 
 }  // namespace

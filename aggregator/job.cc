@@ -161,8 +161,20 @@ void Job::HandleOutcome(const ExchangeOutcome& outcome, absl::Time now, Actions&
 void Job::SendPublished(ChunkRound::Published published, absl::Time now, Actions& actions) {
   Broadcast(published.result, actions);
   if (published.snapshot.has_value()) SendSnapshotTo(*published.snapshot, actions);
+  NoteDrifted(published, actions);
   MoveMembers(published);
   AdvanceFrontier(now);
+}
+
+void Job::NoteDrifted(const ChunkRound::Published& published, Actions& actions) {
+  if (!published.drifted.has_value() || *published.drifted == drifted_) return;
+  drifted_ = *published.drifted;
+  actions.push_back(Announce{absl::StrCat(
+      "job `", description_->job, "`, run ", description_->run, ", ",
+      PlaceName(published.result->place), ": ",
+      drifted_.empty() ? "the replicated state is the same on all workers again"
+                       : absl::StrCat("the replicated state of ", absl::StrJoin(drifted_, ", "),
+                                      " is another than that of most workers"))});
 }
 
 void Job::SendSnapshotTo(const ResidualCustody::Order& order, Actions& actions) const {

@@ -200,6 +200,8 @@ class Job {
   void PromoteObservers();
   // Closes the streams of workers that are in no chunk's roster.
   void CloseStrangers(Actions& actions);
+  // Says who has drifted away, if that is news.
+  void NoteDrifted(const ChunkRound::Published& published, Actions& actions);
   void SendPublished(ChunkRound::Published published, absl::Time now, Actions& actions);
   void SendSnapshotTo(const ResidualCustody::Order& order, Actions& actions) const;
   // Members of the chunk's roster that are connected.
@@ -261,6 +263,8 @@ class Job {
   uint64_t frontier_round_ = 0;
   size_t frontier_index_ = 0;
   Counters counters_;
+  // Whose replicated state was another than that of most, at the last comparison.
+  std::vector<std::string> drifted_;
   absl::Time last_notice_;
 };
 

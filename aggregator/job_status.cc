@@ -128,6 +128,7 @@ v1::JobStatus Job::Status(absl::Time now) const {
   status.set_num_chunks(static_cast<uint32_t>(chunks_.size()));
   const std::string reason = WaitReason(now);
   status.set_reason(reason.empty() ? "running" : reason);
+  for (const std::string& worker : drifted_) status.add_drifted(worker);
   status.set_admitted_bytes(admitted_bytes_);
   status.set_contributions_offered(counters_.offered);
   status.set_contributions_counted(counters_.counted);

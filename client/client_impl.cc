@@ -178,6 +178,21 @@ class ClientImpl final : public Client, private Transport::Events {
     return status;
   }
 
+  bool replica_digest_wanted() const override {
+    MutexLock lock(&mutex_);
+    return session_.ReplicaDigestWanted();
+  }
+
+  void TellReplicaDigest(uint64_t digest) override {
+    MutexLock lock(&mutex_);
+    session_.TellReplicaDigest(digest);
+  }
+
+  std::vector<std::string> drifted_workers() const override {
+    MutexLock lock(&mutex_);
+    return session_.drifted();
+  }
+
   void SaveNextRound() override {
     MutexLock lock(&mutex_);
     session_.SaveNextRound();

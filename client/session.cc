@@ -186,6 +186,7 @@ absl::Status Session::StartRound(absl::Time now) {
   round_ = next_round_++;
   missing_results_ = chunks_.size();
   round_saves_ = std::exchange(save_announced_, false);
+  round_replica_digest_ = std::exchange(replica_digest_, 0);
   for (Chunk& chunk : chunks_) {
     chunk.contributed_halves = 0;
     chunk.watching = false;
@@ -208,6 +209,10 @@ absl::Status Session::StartRound(absl::Time now) {
   early_results_ = std::move(later);
   ActivateIfLevel(now);
   return absl::OkStatus();
+}
+
+bool Session::ReplicaDigestWanted() const {
+  return started_ && next_round_ % kReplicaInterval == 0 && takes_part();
 }
 
 absl::Status Session::CheckTurn(uint32_t chunk, const Place& place) const {
@@ -259,6 +264,7 @@ absl::Status Session::Contribute(uint32_t chunk, v1::Contribution contribution,
   *contribution.mutable_member() = EncodeMember(identity_.member);
   contribution.set_prev_chain(state.history.chain());
   contribution.set_save(round_saves_);
+  if (place.half == 0) contribution.set_replica_digest(round_replica_digest_);
   state.open = OpenContribution{std::move(contribution), std::move(payload)};
   SendWindow(aggregator, now);
   return absl::OkStatus();

@@ -118,6 +118,13 @@ class Session {
   // AwaitedSnapshot is set.
   absl::StatusOr<SavedRun> SaveRun() const;
 
+  // The contributions to the next round are to tell the digest of the replicated state as it is
+  // now.
+  bool ReplicaDigestWanted() const;
+  void TellReplicaDigest(uint64_t digest) { replica_digest_ = digest; }
+  // Whose state was another than that of most, as the aggregators told last.
+  const std::vector<std::string>& drifted() const { return drifted_; }
+
   // What came in from an aggregator.
   void OnWelcome(size_t aggregator, const v1::Welcome& welcome, absl::Time now);
   void OnResult(size_t aggregator, CheckedResult result, absl::Time now);
@@ -304,6 +311,10 @@ class Session {
   // Of the round that is opened next, and of the open one.
   bool save_announced_ = false;
   bool round_saves_ = false;
+  // Of the state before the open round; 0: the trainer has not told.
+  uint64_t replica_digest_ = 0;
+  uint64_t round_replica_digest_ = 0;
+  std::vector<std::string> drifted_;
   // Results of rounds that this worker has not opened yet: others may close a round without it.
   std::vector<ChunkResult> early_results_;
   uint64_t early_bytes_ = 0;

@@ -42,6 +42,10 @@ void Session::Apply(size_t aggregator, CheckedResult result, absl::Time now) {
   if (!applied.ok()) return OnBadMessage(aggregator, applied.status());
   if (applied->duplicate) return;
   chunk.applied_at = now;
+  if (result.header.round() % kReplicaInterval == 0 && result.header.half() == 0 &&
+      !result.header.has_genesis() && applied->counted) {
+    drifted_.assign(result.advice.drifted().begin(), result.advice.drifted().end());
+  }
   chunk.saved.reset();
   if (result.header.save()) {
     chunk.saved.emplace(Chunk::SavedEntry{

@@ -42,6 +42,9 @@ inline constexpr int kMaxRoundsBehind = kMaxMisses + 2;
 // How long an exchange waits for late members at most.
 inline constexpr int kDefaultLateCeilingSeconds = 10;
 
+// Rounds between two comparisons of the workers' replicated states.
+inline constexpr uint64_t kReplicaInterval = 64;
+
 // A sketch may have this many cells, however few elements its group has.
 inline constexpr uint64_t kMinSketchCells = 65'536;
 

@@ -52,6 +52,7 @@ class TrainingLoop {
           options_.checkpoint_every != 0 && round % options_.checkpoint_every == 0;
       if (checkpoint_is_due_) parts_.client->SaveNextRound();
       TALLY_RETURN_IF_ERROR(parts_.client->takes_part() ? Step(round) : Follow(round));
+      TALLY_RETURN_IF_ERROR(CompareReplicas(round));
       TALLY_RETURN_IF_ERROR(WriteCheckpointIfDue(round));
       TALLY_RETURN_IF_ERROR(GiveStateIfWanted());
       report_.rounds = round;
@@ -111,6 +112,19 @@ class TrainingLoop {
     TALLY_RETURN_IF_ERROR(parts_.optimizer->SetLearningRate(LearningRate(round)));
     TALLY_RETURN_IF_ERROR(parts_.optimizer->Follow(parts_.model->parameters()));
     statistics_ = parts_.optimizer->statistics();
+    return absl::OkStatus();
+  }
+
+  // Stops if this worker's parameters were found to be others than those of most.
+  absl::Status CompareReplicas(uint64_t round) const {
+    if (HasCommonParameters() && parts_.client->replica_digest_wanted()) {
+      parts_.client->TellReplicaDigest(ParametersDigest(parts_.model->parameters()));
+    }
+    for (const std::string& worker : parts_.client->drifted_workers()) {
+      if (worker != options_.worker) continue;
+      return absl::DataLossError(absl::StrCat(
+          "round ", round, ": this worker's parameters are not those of most workers"));
+    }
     return absl::OkStatus();
   }
 

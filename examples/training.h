@@ -39,8 +39,8 @@ struct TrainingParts {
 // (OptimizerStatistics::common_parameters), it goes on to the next step after which they do not.
 // Worker 0 validates before, after and every `validate_every` rounds between, or as soon after as
 // parameters are common; the others leave that curve empty, since their models are the same. Takes
-// leave at the end. Returns OUT_OF_RANGE if the loss stops being finite; else the error of the
-// optimizer or client.
+// leave at the end. Returns OUT_OF_RANGE if the loss stops being finite; DATA_LOSS if this worker's
+// parameters are others than those of most; else the error of the optimizer or client.
 absl::StatusOr<TrainingReport> Train(const TrainerOptions& options, const TrainingParts& parts);
 
 }  // namespace tally

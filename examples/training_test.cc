@@ -45,6 +45,9 @@ class CountingClient final : public Client {
   const Buffer* joined_state() const override { return nullptr; }
   bool state_wanted() const override { return false; }
   absl::Status GiveState(Buffer) override { return absl::OkStatus(); }
+  bool replica_digest_wanted() const override { return true; }
+  void TellReplicaDigest(uint64_t digest) override { replica_digest = digest; }
+  std::vector<std::string> drifted_workers() const override { return drifted; }
   void SaveNextRound() override { ++announced; }
   absl::StatusOr<std::string> SaveRun() override { return saved_run; }
   ClientStatistics statistics() const override { return traffic; }
@@ -52,6 +55,8 @@ class CountingClient final : public Client {
 
   bool left = false;
   int announced = 0;
+  uint64_t replica_digest = 0;
+  std::vector<std::string> drifted;
   absl::StatusOr<std::string> saved_run = std::string("run");
   ClientStatistics traffic;
 
@@ -164,6 +169,19 @@ TEST_F(TrainingTest, ReportsLossesTrafficAndSpeed) {
   EXPECT_EQ(report->seconds, 6);
   EXPECT_EQ(report->parameters, model_->layout().num_elements());
   EXPECT_EQ(report->parameters_digest, ParametersDigest(model_->parameters()));
+}
+
+TEST_F(TrainingTest, TellsTheDigestOfWhatShouldBeTheSame) {
+  ASSERT_THAT(RunTraining(), IsOk());
+  EXPECT_EQ(client_.replica_digest, ParametersDigest(model_->parameters()));
+}
+
+TEST_F(TrainingTest, AWorkerThatHasDriftedAwayStops) {
+  client_.drifted = {"w-7"};
+  EXPECT_THAT(RunTraining(), IsOk());
+  client_.drifted = {"w-0"};
+  EXPECT_THAT(RunTraining(), StatusIs(absl::StatusCode::kDataLoss,
+                                      HasSubstr("parameters are not those of most workers")));
 }
 
 TEST_F(TrainingTest, WritesCheckpointsWhereParametersAreCommon) {

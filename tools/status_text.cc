@@ -96,6 +96,10 @@ void AppendJob(const v1::JobStatus& job, std::string* out) {
   if (!job.observers().empty()) {
     absl::StrAppend(out, "    observers: ", absl::StrJoin(job.observers(), ", ", append), "\n");
   }
+  if (!job.drifted().empty()) {
+    absl::StrAppend(out, "    drifted away: ", absl::StrJoin(job.drifted(), ", "),
+                    ": their replicated state is another than that of most\n");
+  }
   absl::StrAppend(out, "    contributions: ", job.contributions_offered(), " offered, ",
                   job.contributions_counted(), " counted, ", job.contributions_late(), " late, ",
                   job.contributions_abstained(), " abstained, ", job.contributions_refused(),

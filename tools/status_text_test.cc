@@ -56,6 +56,7 @@ TEST(FormatStatusTest, SaysWhatAJobWaitsFor) {
   job.set_contributions_offered(21);
   job.set_contributions_counted(15);
   job.set_contributions_late(1);
+  job.add_drifted("w-3");
   job.set_contributions_abstained(2);
   job.set_contributions_pending(3);
   AddMember("w-0", true, 900, &job);
@@ -72,6 +73,7 @@ TEST(FormatStatusTest, SaysWhatAJobWaitsFor) {
             "w-6, 4.2s so far\n"
             "    members: w-0, w-5 (silent for 4.2s), w-6 (not connected)\n"
             "    observers: w-9\n"
+            "    drifted away: w-3: their replicated state is another than that of most\n"
             "    contributions: 21 offered, 15 counted, 1 late, 2 abstained, 0 refused, 3 pending\n"
             "    memory: 5MiB\n");
 }
