@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
-# Shows that the simulation catches bugs: plants one at a time in the protocol's code, runs schedules of
-# faults until one breaks an invariant, and takes the bug out again. Fails if a bug survives.
-#   tools/planted_bugs.sh [SECONDS]     for how long each is searched at most (60)
+# Shows that the simulation catches bugs: plants one at a time in the protocol's code, plays the named
+# scenarios and then schedules of faults until one breaks an invariant, and takes the bug out again.
+# Fails if a bug survives.
+#   tools/planted_bugs.sh [SECONDS [WORDS]]     for how long each is searched at most (60); only those with
+#                                               these words in their names
 # The files that it changes must have no uncommitted changes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 seconds="${1:-60}"
 if ! [[ "${seconds}" =~ ^[1-9][0-9]{0,4}$ ]]; then
-  echo "usage: tools/planted_bugs.sh [SECONDS], a whole number" >&2
+  echo "usage: tools/planted_bugs.sh [SECONDS [WORDS]], a whole number" >&2
   exit 2
 fi
+words="${2:-}"
 # The file that holds a bug now; empty: none does.
 planted=""
 restore() {
@@ -24,18 +27,24 @@ survivors=0
 # plant NAME FILE FROM TO: puts TO where FROM stands in the file, both taken word for word.
 plant() {
   local name="$1" file="$2" binary found
+  [[ "${name}" == *"${words}"* ]] || return 0
   if [[ -n "$(git status --porcelain -- "${file}")" ]]; then
     echo "planted_bugs.sh: ${file} must have no uncommitted changes" >&2
     exit 1
   fi
   planted="${file}"
   FROM="$3" TO="$4" perl -0pi -e 's/\Q$ENV{FROM}\E/$ENV{TO}/ or die "does not stand there\n"' "${file}"
-  if ! bazel build --noshow_progress //tests/simulation:soak >/dev/null 2>&1; then
+  if ! bazel build --noshow_progress //tests/simulation:soak //tests/simulation:scenarios_test \
+    >/dev/null 2>&1; then
     echo "planted_bugs.sh: \"${name}\" does not compile" >&2
     exit 1
   fi
-  binary="$(bazel info --noshow_progress bazel-bin 2>/dev/null)/tests/simulation/soak"
-  if found="$("${binary}" --first_seed=0 --seconds="${seconds}" 2>&1)"; then
+  binary="$(bazel info --noshow_progress bazel-bin 2>/dev/null)/tests/simulation"
+  if ! found="$(timeout "${seconds}" "${binary}/scenarios_test" --gtest_fail_fast 2>&1)" &&
+    found="$(grep -m 1 "FAILED" <<<"${found}")"; then
+    echo "caught    ${name}"
+    echo "          ${found}"
+  elif found="$("${binary}/soak" --first_seed=0 --seconds="${seconds}" 2>&1)"; then
     echo "SURVIVED  ${name}"
     survivors=$((survivors + 1))
   else
@@ -46,7 +55,7 @@ plant() {
 }
 
 plant "contributions are dropped after a few entries, whatever the floor" client/chunk_archive.h \
-  "max_entries_(2 * size_t{snapshot_interval} + kMinEntries)" "max_entries_(kMinEntries + 0 * snapshot_interval)"
+  "max_entries_(2 * size_t{snapshot_interval} + " "max_entries_(0 * size_t{snapshot_interval} + "
 plant "the second half of a sketch round is forgotten by a crash" aggregator/chunk_round.cc \
   "Open(PlaceAfter(sealed_header_), now);" "Open({sealed_header_.round() + 1, 0}, now);"
 plant "a snapshot stands for the residual after the head" aggregator/chunk_recovery.cc \
@@ -61,4 +70,19 @@ plant "a newcomer forgets a result between the state and the present" client/new
   "if (result.header.round() + 1 > state_.round + 1)" "if (result.header.round() + 1 > state_.round + 2)"
 plant "an observer's results need not lead on to the present" aggregator/chunk_log.cc \
   "if (num_after > results_.size()) return false;" ""
+plant "whoever is heard is a witness" aggregator/eviction.cc \
+  "!member.connected || !member.reaches_all ||" "!member.connected ||"
+plant "silence is measured by the wall clock" aggregator/engine.cc \
+  "running_time_ += std::clamp(now - last_tick_, absl::ZeroDuration(), kLongestTick);" \
+  "running_time_ += now - last_tick_;"
+plant "a snapshot counts before its custodian has it" aggregator/residual_custody.cc \
+  "  pending_ = std::move(pending);" \
+  "  floor_ = ResidualFloor{pending.snapshot->place, pending.snapshot->chain, pending.epoch, false};
+  pending_ = std::move(pending);"
+plant "a departure is not followed by a snapshot" aggregator/residual_custody.cc \
+  "return names_departure || " "return "
+plant "a late member's results are kept no longer than others'" client/session.cc \
+  "options.max_late == 0 ? kKeptRounds : kMaxRoundsBehind" "kKeptRounds"
+plant "who was out of reach when the others left goes on alone" aggregator/engine.cc \
+  "job->over() || job->left_by_most()" "job->over()"
 [[ ${survivors} -eq 0 ]]

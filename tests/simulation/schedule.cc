@@ -141,6 +141,11 @@ SimulationOptions ScheduleOf(uint64_t seed) {
     options.max_late = 1 + static_cast<uint32_t>(choices.Below(options.workers));
     options.longest_thought = choices.Between(absl::Milliseconds(20), absl::Milliseconds(1500));
   }
+  if (choices.OneIn(4)) {
+    // So that processes die after others were evicted. Streams are tried again every 2 s.
+    options.evict_after = absl::Seconds(8);
+    options.faults_for = choices.Between(absl::Seconds(3), absl::Seconds(40));
+  }
   return options;
 }
 
@@ -158,6 +163,7 @@ absl::Status CheckSchedule(const SimulationOptions& options) {
   SimulationOptions calm = options;
   calm.aggregator_kills = calm.cuts = calm.worker_kills = calm.partitions = calm.pauses =
       calm.joins = absl::InfiniteDuration();
+  calm.script.clear();
   const SimulationReport undisturbed = Simulate(calm);
   TALLY_RETURN_IF_ERROR(undisturbed.status);
   const std::string difference = FirstDifference(report, undisturbed);

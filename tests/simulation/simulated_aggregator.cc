@@ -16,9 +16,11 @@ constexpr absl::Duration kTick = absl::Milliseconds(100);
 
 }  // namespace
 
-SimulatedAggregator::SimulatedAggregator(SimulatedNetwork* network, size_t index, uint64_t seed)
+SimulatedAggregator::SimulatedAggregator(SimulatedNetwork* network, size_t index, uint64_t seed,
+                                         absl::Duration evict_after)
     : network_(network),
       index_(index),
+      evict_after_(evict_after),
       backend_(SupportedBackends().back()),
       choices_(seed, /*purpose=*/100 + index),
       inbox_(&network->events()) {
@@ -32,6 +34,9 @@ void SimulatedAggregator::Start() {
   options.instance.set_start_us(
       static_cast<uint64_t>(absl::ToUnixMicros(network_->events().now())));
   options.instance.set_random(choices_.Next());
+  options.eviction.evict_after = evict_after_;
+  options.eviction.minority_after = 4 * evict_after_;
+  options.recover_after = evict_after_;
   engine_ = std::make_unique<Engine>(std::move(options));
   Tick(life_);
 }

@@ -22,7 +22,8 @@ class SimulatedJob {
         faults_(options.seed, /*purpose=*/3),
         faults_end_(network_.events().now() + options.faults_for) {
     for (size_t a = 0; a < options.aggregators; ++a) {
-      aggregators_.push_back(std::make_unique<SimulatedAggregator>(&network_, a, options.seed));
+      aggregators_.push_back(
+          std::make_unique<SimulatedAggregator>(&network_, a, options.seed, options.evict_after));
     }
     for (uint32_t w = 0; w < options.workers; ++w) {
       workers_.push_back(std::make_unique<SimulatedWorker>(
@@ -35,6 +36,9 @@ class SimulatedJob {
     Repeat(options.partitions, [this] { Part(); });
     Repeat(options.pauses, [this] { Pause(); });
     Repeat(options.joins, [this] { Join(); });
+    for (const ScriptedFault& fault : options_.script) {
+      network_.events().After(fault.at, [this, fault] { Play(fault); });
+    }
   }
 
   SimulationReport Run() {
@@ -73,7 +77,7 @@ class SimulatedJob {
     ClientOptions options;
     options.job = "simulated";
     options.worker = member.worker;
-    options.elastic = options_.joins != absl::InfiniteDuration();
+    options.elastic = options_.joins != absl::InfiniteDuration() || !options_.script.empty();
     options.roster_limit = options_.workers + kMaxJoining;
     for (uint32_t a = 0; a < options_.aggregators; ++a) {
       options.aggregators.push_back({absl::StrCat("agg-", a), "simulated"});
@@ -127,21 +131,42 @@ class SimulatedJob {
                             });
   }
 
+  void Play(const ScriptedFault& fault) {
+    const absl::Time end = network_.events().now() + fault.lasts;
+    switch (fault.kind) {
+      case ScriptedFault::Kind::kKillAggregator:
+        return Restart(*aggregators_[fault.aggregator], fault.lasts);
+      case ScriptedFault::Kind::kPauseAggregator:
+        return aggregators_[fault.aggregator]->PauseUntil(end);
+      case ScriptedFault::Kind::kKillWorker:
+        report_.killed_workers.push_back(workers_[fault.worker]->name());
+        return workers_[fault.worker]->Kill();
+      case ScriptedFault::Kind::kPauseWorker:
+        return workers_[fault.worker]->PauseUntil(end);
+      case ScriptedFault::Kind::kReplaceWorker:
+        return StartNewcomer(workers_[fault.worker]->name(), RunEntry::kJoin);
+      case ScriptedFault::Kind::kPart:
+        return Part(*workers_[fault.worker], fault.aggregator, end);
+    }
+  }
+
+  void Restart(SimulatedAggregator& aggregator, absl::Duration down_for) {
+    if (!aggregator.running()) return;
+    ++report_.aggregator_kills;
+    aggregator.Kill();
+    network_.events().After(down_for, [&aggregator] { aggregator.Start(); });
+  }
+
   void KillAggregator() {
     SimulatedAggregator& aggregator = *aggregators_[faults_.Below(aggregators_.size())];
     if (!aggregator.running()) return;
-    ++report_.aggregator_kills;
     absl::Duration notice = absl::ZeroDuration();
     if (faults_.OneIn(3)) {
       aggregator.Drain();
       notice = faults_.Between(absl::Milliseconds(1), absl::Milliseconds(500));
     }
     network_.events().After(notice, [this, &aggregator] {
-      // Another fault may have come before.
-      if (!aggregator.running()) return;
-      aggregator.Kill();
-      network_.events().After(faults_.Between(absl::Milliseconds(1), absl::Seconds(2)),
-                              [&aggregator] { aggregator.Start(); });
+      Restart(aggregator, faults_.Between(absl::Milliseconds(1), absl::Seconds(2)));
     });
   }
 
@@ -175,11 +200,17 @@ class SimulatedJob {
       return worker->name() == member.worker && !worker->dead() && !worker->was_evicted();
     };
     if (std::any_of(workers_.begin(), workers_.end(), is_here)) return;
-    member.incarnation = static_cast<uint64_t>(absl::ToUnixMicros(network_.events().now()));
-    report_.newcomers.push_back(member.worker);
-    ClientOptions options = OptionsOf(member);
     // So few newcomers begin no run of their own if they come when this one is over.
-    options.entry = options_.workers > kMaxJoining ? RunEntry::kBegin : RunEntry::kJoin;
+    StartNewcomer(member.worker,
+                  options_.workers > kMaxJoining ? RunEntry::kBegin : RunEntry::kJoin);
+  }
+
+  void StartNewcomer(const std::string& worker, RunEntry entry) {
+    const MemberId member = {worker,
+                             static_cast<uint64_t>(absl::ToUnixMicros(network_.events().now()))};
+    report_.newcomers.push_back(worker);
+    ClientOptions options = OptionsOf(member);
+    options.entry = entry;
     workers_.push_back(std::make_unique<SimulatedWorker>(&network_, &aggregators_, options, member,
                                                          options_.rounds, options_.seed,
                                                          options_.longest_thought));
@@ -196,8 +227,12 @@ class SimulatedJob {
     SimulatedWorker& worker = *workers_[faults_.Below(workers_.size())];
     const size_t index = faults_.Below(aggregators_.size());
     const absl::Duration longest = faults_.OneIn(3) ? absl::Minutes(4) : absl::Seconds(10);
-    network_.Part(&worker, index,
-                  network_.events().now() + faults_.Between(absl::Milliseconds(100), longest));
+    Part(worker, index,
+         network_.events().now() + faults_.Between(absl::Milliseconds(100), longest));
+  }
+
+  void Part(SimulatedWorker& worker, size_t index, absl::Time until) {
+    network_.Part(&worker, index, until);
     ++report_.partitions;
     for (const std::shared_ptr<SimulatedStream>& stream : aggregators_[index]->streams()) {
       if (stream->worker == &worker) CutStream(*aggregators_[index], stream);

@@ -21,6 +21,24 @@ namespace tally {
 class SimulatedAggregator;
 class SimulatedWorker;
 
+// A fault at a given time, where chance is not wanted.
+struct ScriptedFault {
+  enum class Kind : uint8_t {
+    kKillAggregator,   // and start it again
+    kPauseAggregator,  // as under SIGSTOP
+    kKillWorker,
+    kPauseWorker,
+    kReplaceWorker,  // another process of it comes, while this one may live
+    kPart,           // the worker cannot reach the aggregator
+  };
+  Kind kind = Kind::kKillAggregator;
+  absl::Duration at;
+  // How long it is down, paused or parted.
+  absl::Duration lasts;
+  uint32_t aggregator = 0;
+  uint32_t worker = 0;
+};
+
 struct SimulationOptions {
   // Of all choices: latencies, think times, faults.
   uint64_t seed = 1;
@@ -46,6 +64,11 @@ struct SimulationOptions {
   // Processes that stand still for a while, as under SIGSTOP: mostly a few seconds, sometimes
   // longer than it takes to be evicted.
   absl::Duration pauses = absl::InfiniteDuration();
+  // Beside the random ones.
+  std::vector<ScriptedFault> script;
+  // Aggregators evict after this silence, after four times as long with few witnesses, and not
+  // before their own first so long.
+  absl::Duration evict_after = absl::Seconds(30);
   // Then the faults end: who only ever waits for a process that is killed again gives up, and may.
   absl::Duration faults_for = absl::Seconds(3);
   // After this much simulated time the run counts as stuck.

@@ -74,7 +74,8 @@ class SimulatedNetwork {
 // An aggregator that can be killed and started again with an empty memory.
 class SimulatedAggregator {
  public:
-  SimulatedAggregator(SimulatedNetwork* network, size_t index, uint64_t seed);
+  SimulatedAggregator(SimulatedNetwork* network, size_t index, uint64_t seed,
+                      absl::Duration evict_after);
 
   void Start();
   void Kill();
@@ -102,6 +103,7 @@ class SimulatedAggregator {
 
   SimulatedNetwork* const network_;
   const size_t index_;
+  const absl::Duration evict_after_;
   const Backend* const backend_;
   Choices choices_;
   uint64_t life_ = 0;
