@@ -6,12 +6,13 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "codecs/duration.h"
+#include "codecs/limits.h"
 
 namespace tally {
 namespace {
 
 constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
-constexpr absl::Duration kLongestPause = absl::Seconds(2);
+constexpr absl::Duration kLongestPause = absl::Seconds(kLongestReconnectPauseSeconds);
 // Heartbeats in the time after which the aggregator holds a stream for dead: one may be lost in a
 // stall of the network, and one in a stall of this process.
 constexpr int kHeartbeatsPerSilenceLimit = 3;

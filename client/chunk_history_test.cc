@@ -71,6 +71,19 @@ TEST_F(ChunkHistoryTest, CountsOnlyThisIncarnation) {
   EXPECT_FALSE(history.begun());
 }
 
+// What the earlier process of this worker has contributed is not this one's to take out.
+TEST_F(ChunkHistoryTest, AnEarlierIncarnationsContributionIsAnothersContribution) {
+  identity_.member.incarnation += 1;
+  ChunkHistory history(0, &identity_);
+  const CheckedResult genesis = maker_.Checked(maker_.GenesisOf(0));
+  history.BeginAfter(PlaceOf(genesis.header), genesis.chain, *Roster::Create(0, {Self(), Other()}));
+  const absl::StatusOr<ChunkHistory::Applied> applied = history.Apply(Next());
+  ASSERT_THAT(applied, IsOk());
+  EXPECT_FALSE(applied->counted);
+  EXPECT_FALSE(applied->member);
+  EXPECT_EQ(applied->num_participants, 2u);
+}
+
 TEST_F(ChunkHistoryTest, OldEntriesAreDuplicates) {
   const CheckedResult genesis = maker_.Checked(maker_.GenesisOf(0));
   ASSERT_THAT(history_.Apply(genesis), IsOk());

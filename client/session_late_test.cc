@@ -103,5 +103,24 @@ TEST_F(SessionLateTest, AnObserverWhoseRunIsOverFailsWhereAResultIsMissing) {
                                            HasSubstr("ended the stream: run 7 is over")));
 }
 
+// A notice is news: were it taken for a fact, what it says was missed would be put in again, and
+// the restarted aggregator, which knows of no miss, would count it twice.
+TEST_F(SessionLateTest, WhatANoticeSaysChangesNothingInARecovery) {
+  ASSERT_THAT(driver_.StartRound(), IsOk());
+  ASSERT_THAT(driver_.Contribute(0), IsOk());
+  driver_.Take();
+  const uint64_t digest = driver_.contribution().payload_digest();
+  driver_.Notice(0, "round 0, chunk 0: worker `w-1` is late");
+  driver_.Lose(0);
+  driver_.Advance(absl::Milliseconds(50));
+  driver_.Take();
+  driver_.Welcome(0, /*window_chunks=*/4, /*instance=*/2);
+  EXPECT_THAT(driver_.Take(), ElementsAre("send chunk 0 to 0"));
+  EXPECT_EQ(driver_.contribution().payload_digest(), digest);
+  driver_.Close(0);
+  EXPECT_THAT(driver_.Take(), ElementsAre("result 0 counted"));
+  EXPECT_EQ(driver_.session().counters().missed_contributions, 0u);
+}
+
 }  // namespace
 }  // namespace tally

@@ -42,6 +42,9 @@ inline constexpr int kMaxRoundsBehind = kMaxMisses + 2;
 // How long an exchange waits for late members at most.
 inline constexpr int kDefaultLateCeilingSeconds = 10;
 
+// The longest pause before a worker tries again to reach an aggregator.
+inline constexpr int kLongestReconnectPauseSeconds = 2;
+
 // Rounds between two comparisons of the workers' replicated states.
 inline constexpr uint64_t kReplicaInterval = 64;
 

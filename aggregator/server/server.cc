@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "aggregator/server/aggregation_service.h"
 #include "base/byte_size.h"
+#include "base/logging.h"
 #include "base/mutex.h"
 #include "base/status_macros.h"
 #include "codecs/limits.h"
@@ -69,6 +70,21 @@ absl::Status Validate(const ServerOptions& options) {
         ", must be at least `evict_after` = ", absl::FormatDuration(options.evict_after)));
   }
   return check_positive("drain_timeout", options.drain_timeout);
+}
+
+// Who is evicted too soon comes again, but its residual is lost, and the run's bits are others.
+void WarnIfHasty(const ServerOptions& options) {
+  constexpr absl::Duration kSoonest = absl::Seconds(4 * kLongestReconnectPauseSeconds);
+  if (options.evict_after < kSoonest) {
+    LogWarning(absl::StrCat("`evict_after` = ", absl::FormatDuration(options.evict_after),
+                            ", should be at least ", absl::FormatDuration(kSoonest),
+                            ": workers try again every ", kLongestReconnectPauseSeconds, " s"));
+  }
+  if (options.recover_after < options.evict_after) {
+    LogWarning(absl::StrCat(
+        "`recover_after` = ", absl::FormatDuration(options.recover_after),
+        ", should be at least `evict_after` = ", absl::FormatDuration(options.evict_after)));
+  }
 }
 
 EngineOptions MakeEngineOptions(const ServerOptions& options, const Clock& clock) {
@@ -169,6 +185,7 @@ class GrpcServer final : public Server {
 absl::StatusOr<std::unique_ptr<Server>> Server::Create(const ServerOptions& options,
                                                        const Backend* backend, const Clock* clock) {
   TALLY_RETURN_IF_ERROR(Validate(options));
+  WarnIfHasty(options);
   auto server = std::make_unique<GrpcServer>(options, backend, clock);
   TALLY_RETURN_IF_ERROR(server->Listen(options));
   return server;

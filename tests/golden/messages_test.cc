@@ -67,6 +67,25 @@ INSTANTIATE_TEST_SUITE_P(
     [](const testing::TestParamInfo<GoldenMessage>& message) { return message.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
+    ComingAndGoing, GoldenMessageTest,
+    testing::Values(GoldenMessage{"member_hello", &v1::ClientMessage::default_instance()},
+                    GoldenMessage{"resume_hello", &v1::ClientMessage::default_instance()},
+                    GoldenMessage{"welcome", &v1::ServerMessage::default_instance()},
+                    GoldenMessage{"heartbeat", &v1::ClientMessage::default_instance()},
+                    GoldenMessage{"activate", &v1::ClientMessage::default_instance()},
+                    GoldenMessage{"leave", &v1::ClientMessage::default_instance()},
+                    GoldenMessage{"saved_header", &v1::ResultHeader::default_instance()},
+                    GoldenMessage{"need", &v1::ServerMessage::default_instance()},
+                    GoldenMessage{"replay", &v1::ClientMessage::default_instance()},
+                    GoldenMessage{"residual_snapshot", &v1::ClientMessage::default_instance()},
+                    GoldenMessage{"snapshot_ack", &v1::ClientMessage::default_instance()},
+                    GoldenMessage{"state_request", &v1::ClientMessage::default_instance()},
+                    GoldenMessage{"state_part", &v1::ServerMessage::default_instance()},
+                    GoldenMessage{"notice", &v1::ServerMessage::default_instance()},
+                    GoldenMessage{"refusal", &v1::ServerMessage::default_instance()}),
+    [](const testing::TestParamInfo<GoldenMessage>& message) { return message.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
     Kinds, GoldenMessageTest,
     testing::Values(
         GoldenMessage{"sign_relay_contribution", &v1::ClientMessage::default_instance()},
