@@ -193,6 +193,8 @@ class ChunkRound {
     uint64_t first_round = 0;
   };
 
+  // What messages begin with: "chunk 3, round 812: ".
+  std::string Prefix(const Place& place) const;
   // The departure of the member at this position, if it has gone before the open exchange.
   const Departure* GoneAt(size_t position) const;
   // Counts what late members miss; who has missed too much goes.

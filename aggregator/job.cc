@@ -177,11 +177,6 @@ void Job::NoteDrifted(const ChunkRound::Published& published, Actions& actions) 
                                       " is another than that of most workers"))});
 }
 
-void Job::SendSnapshotTo(const ResidualCustody::Order& order, Actions& actions) const {
-  const absl::optional<StreamId> stream = StreamOf(order.custodian);
-  if (stream.has_value()) actions.push_back(SendSnapshot{*stream, order.snapshot});
-}
-
 const Job::MemberState* Job::FindState(const MemberId& worker) const {
   for (const std::map<std::string, MemberState>* map : {&members_, &observers_}) {
     const auto found = map->find(worker.worker);
@@ -199,18 +194,6 @@ Job::MemberState* Job::FindState(const MemberId& worker) {
 absl::optional<StreamId> Job::StreamOf(const MemberId& worker) const {
   const MemberState* const state = FindState(worker);
   return state == nullptr ? absl::nullopt : state->stream;
-}
-
-absl::Status Job::HandleSnapshotAck(const MemberId& member, const v1::ResidualSnapshotAck& ack,
-                                    absl::Time now) {
-  Hear(member, 0, now);
-  if (ack.chunk() >= description_->layout.chunks().size() || !description_->Places(ack.chunk())) {
-    return absl::InvalidArgumentError(absl::StrCat("`residual_snapshot_ack.chunk` = ", ack.chunk(),
-                                                   ", must be one of this aggregator's"));
-  }
-  if (formed_)
-    Find(ack.chunk()).AcknowledgeSnapshot(member, {ack.round(), ack.half()}, ack.chain());
-  return absl::OkStatus();
 }
 
 void Job::AdvanceFrontier(absl::Time now) {
@@ -384,28 +367,6 @@ bool Job::between_rounds() const {
 size_t Job::exchanges_under_way() const {
   return static_cast<size_t>(std::count_if(
       chunks_.begin(), chunks_.end(), [](const ChunkRound& chunk) { return chunk.under_way(); }));
-}
-
-std::vector<MemberId> Job::ConnectedMembers(const ChunkRound& chunk) const {
-  std::vector<MemberId> connected;
-  for (const MemberId& member : chunk.history().roster().members()) {
-    if (StreamOf(member).has_value()) connected.push_back(member);
-  }
-  return connected;
-}
-
-void Job::SecureResiduals(Actions& actions) {
-  if (!formed_ || !between_rounds()) return;
-  for (ChunkRound& chunk : chunks_) {
-    const absl::optional<ResidualCustody::Order> order = chunk.Secure(ConnectedMembers(chunk));
-    if (order.has_value()) SendSnapshotTo(*order, actions);
-  }
-}
-
-bool Job::secured() const {
-  return !formed_ || std::all_of(chunks_.begin(), chunks_.end(), [this](const ChunkRound& chunk) {
-    return chunk.secured() || ConnectedMembers(chunk).empty();
-  });
 }
 
 bool Job::WouldBeginRound(uint64_t round) const {

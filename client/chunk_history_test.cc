@@ -76,7 +76,7 @@ TEST_F(ChunkHistoryTest, AnEarlierIncarnationsContributionIsAnothersContribution
   identity_.member.incarnation += 1;
   ChunkHistory history(0, &identity_);
   const CheckedResult genesis = maker_.Checked(maker_.GenesisOf(0));
-  history.BeginAfter(PlaceOf(genesis.header), genesis.chain, *Roster::Create(0, {Self(), Other()}));
+  history.BeginAfter(PlaceOf(genesis.header), genesis.chain, *Roster::Create(1, {Self(), Other()}));
   const absl::StatusOr<ChunkHistory::Applied> applied = history.Apply(Next());
   ASSERT_THAT(applied, IsOk());
   EXPECT_FALSE(applied->counted);

@@ -12,10 +12,6 @@
 namespace tally {
 namespace {
 
-// How long aggregators may take to end their streams after Leave: longer than they need to evict a
-// dead worker, for whom they would wait.
-constexpr absl::Duration kLeaveTimeout = absl::Minutes(1);
-
 v1::JobSettings SettingsOf(const ClientOptions& options) {
   v1::JobSettings settings;
   settings.set_expected_workers(options.expected_workers);
@@ -268,31 +264,6 @@ absl::Status Session::Contribute(uint32_t chunk, v1::Contribution contribution,
   state.open = OpenContribution{std::move(contribution), std::move(payload)};
   SendWindow(aggregator, now);
   return absl::OkStatus();
-}
-
-absl::Status Session::Leave(absl::Time now) {
-  TALLY_RETURN_IF_ERROR(CheckUsable());
-  if (missing_results_ > 0) return MissingResultsError();
-  leave_deadline_ = now + std::min(kLeaveTimeout, options_.aggregator_timeout);
-  for (size_t a = 0; a < aggregators_.size(); ++a) {
-    if (aggregators_[a].link.takes_contributions()) SendLeave(a, now);
-  }
-  EndIfLeft();
-  return absl::OkStatus();
-}
-
-void Session::SendLeave(size_t aggregator, absl::Time now) {
-  v1::ClientMessage message;
-  message.mutable_leave()->set_last_round(next_round_ - 1);
-  Send(aggregator, std::move(message), nullptr, now);
-}
-
-void Session::EndIfLeft() {
-  for (const Aggregator& aggregator : aggregators_) {
-    if (aggregator.link.state() != AggregatorLink::State::kEnded) return;
-  }
-  failure_ = absl::FailedPreconditionError("this worker has left the run");
-  actions_.emplace_back(RunLeft{});
 }
 
 void Session::OnWelcome(size_t aggregator, const v1::Welcome& welcome, absl::Time now) {
