@@ -151,9 +151,9 @@ void ChunkRound::Evict(const MemberId& member) {
   CancelActivation(member);
 }
 
-void ChunkRound::Leave(const MemberId& member, uint64_t last_round) {
+void ChunkRound::Leave(const MemberId& member, uint64_t gone_from) {
   departures_.insert(
-      {member.worker, {.member = member, .cause = Cause::kLeft, .last_round = last_round}});
+      {member.worker, {.member = member, .cause = Cause::kLeft, .gone_from = gone_from}});
 }
 
 void ChunkRound::Activate(const MemberId& member, uint64_t first_round) {
@@ -182,7 +182,7 @@ const ChunkRound::Departure* ChunkRound::GoneAt(size_t position) const {
   const auto found = departures_.find(member.worker);
   if (found == departures_.end() || found->second.member != member) return nullptr;
   const Departure& departure = found->second;
-  const bool has_gone = departure.cause != Cause::kLeft || place_.round > departure.last_round;
+  const bool has_gone = departure.cause != Cause::kLeft || place_.round >= departure.gone_from;
   return has_gone ? &departure : nullptr;
 }
 
@@ -204,7 +204,8 @@ bool ChunkRound::secured() const {
 
 absl::optional<ResidualCustody::Order> ChunkRound::Secure(absl::Span<const MemberId> custodians) {
   TALLY_CHECK(phase_ == Phase::kOpen, "between two exchanges the residual stands still");
-  if (secured() || custody_.IsOnItsWay(history_.chain(), custodians)) return absl::nullopt;
+  if (custodians.empty() || secured() || custody_.IsOnItsWay(history_.chain(), custodians))
+    return absl::nullopt;
   return custody_.Begin(
       TakeResidualSnapshot(chunk_, history_.newest()->place, history_.chain(), *residual_),
       history_.roster().epoch(), custodians);

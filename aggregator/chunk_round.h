@@ -112,8 +112,9 @@ class ChunkRound {
   // The member is dead: it is waited for no longer, and the next header that is not sealed yet says
   // so. What it has contributed counts. No effect if it is not in the roster.
   void Evict(const MemberId& member);
-  // The member takes no part in rounds after `last_round`; the header of the first of them says so.
-  void Leave(const MemberId& member, uint64_t last_round);
+  // The member takes no part from that round on; the header of the first exchange without it says
+  // so.
+  void Leave(const MemberId& member, uint64_t gone_from);
 
   // The observer takes part from `first_round` on, or the first round after it that is not sealed
   // yet: a header says so. While the roster is full it waits. No effect if it is in the roster.
@@ -185,8 +186,8 @@ class ChunkRound {
   struct Departure {
     MemberId member;
     Cause cause = Cause::kEvicted;
-    // Of a member that leaves.
-    uint64_t last_round = 0;
+    // Of a member that leaves: the first round without it.
+    uint64_t gone_from = 0;
   };
   struct Arrival {
     MemberId member;

@@ -503,7 +503,7 @@ TEST_F(ChunkRoundTest, CountsWhatAnEvictedMemberHadContributed) {
 
 TEST_F(ChunkRoundTest, AMemberThatLeavesTakesPartUpToItsLastRound) {
   Form(2);
-  round_->Leave(Member(1), kFirstRound);
+  round_->Leave(Member(1), /*gone_from=*/kFirstRound + 1);
   ASSERT_THAT(Stage(0, Contribution(DenseFloat32(), 2)), IsOk());
   EXPECT_FALSE(round_->ready()) << "its last round is this one";
   ASSERT_THAT(Stage(1, Contribution(DenseFloat32(), 4)), IsOk());
@@ -520,7 +520,7 @@ TEST_F(ChunkRoundTest, AMemberThatLeavesTakesPartUpToItsLastRound) {
 
 TEST_F(ChunkRoundTest, NothingIsSealedOnceEverybodyHasLeft) {
   Form(2);
-  for (const size_t i : {0, 1}) round_->Leave(Member(i), kFirstRound - 1);
+  for (const size_t i : {0, 1}) round_->Leave(Member(i), /*gone_from=*/kFirstRound);
   EXPECT_FALSE(round_->ready());
 }
 

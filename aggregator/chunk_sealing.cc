@@ -158,9 +158,11 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
   const bool all_abstain = std::all_of(
       staged_.begin(), staged_.end(),
       [](const auto& contribution) { return !contribution.has_value() || contribution->abstain; });
-  const bool saves = std::any_of(staged_.begin(), staged_.end(), [](const auto& contribution) {
-    return contribution.has_value() && contribution->save;
-  });
+  // One worker alone could make every round carry a snapshot.
+  const auto num_saving = std::count_if(
+      staged_.begin(), staged_.end(),
+      [](const auto& contribution) { return contribution.has_value() && contribution->save; });
+  const bool saves = 2 * static_cast<size_t>(num_saving) > num_arrived_;
   const Roster& roster = history_.roster();
   if (all_abstain) {
     sealed_header_.set_save(saves && residual_ == nullptr);

@@ -5,6 +5,7 @@
 
 #include "absl/time/time.h"
 #include "aggregator/residual_custody.h"
+#include "codecs/exchange.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/util/contribution_builder.h"
@@ -126,6 +127,41 @@ TEST_F(EngineDrainTest, ARunThatIsStillFormingDelaysNoDrain) {
   Join(Hello(0, 2));
   driver_->StartDraining();
   EXPECT_TRUE(driver_->engine().drained());
+}
+
+// --- Saving ---
+
+class EngineSaveTest : public EngineDrainTest {
+ protected:
+  // One more round of signs in which so many of the workers save.
+  v1::ResultHeader PlaySaving(const std::vector<EngineWorker*>& workers, size_t num_saving) {
+    for (size_t i = 0; i < workers.size(); ++i) {
+      TestContribution contribution = workers[i]->Contribution(0, 0);
+      *contribution.message.mutable_exchange() = EncodeExchange(SignBlocks256());
+      contribution.payload = SignPayload({1.0f}, 200);
+      contribution.Sign();
+      contribution.message.set_save(i < num_saving);
+      workers[i]->Send(contribution);
+    }
+    v1::ResultHeader header;
+    EXPECT_TRUE(header.ParseFromString(workers[0]->Newest(0)->message.header()));
+    return header;
+  }
+};
+
+TEST_F(EngineSaveTest, AResidualGoesIntoCustodyWhereMostSave) {
+  const std::vector<EngineWorker*> workers = PlaySigns(3);
+  const v1::ResultHeader header = PlaySaving(workers, 2);
+  EXPECT_EQ(header.round(), 2u);
+  EXPECT_TRUE(header.save());
+  EXPECT_TRUE(header.snapshot());
+}
+
+TEST_F(EngineSaveTest, OneWorkerAloneMovesNoResidual) {
+  const v1::ResultHeader header = PlaySaving(PlaySigns(3), 1);
+  EXPECT_EQ(header.round(), 2u);
+  EXPECT_FALSE(header.save());
+  EXPECT_FALSE(header.snapshot());
 }
 
 }  // namespace

@@ -295,6 +295,33 @@ TEST_F(EngineTest, WhoLeavesAloneIsNamedAsWhatTheOthersWaitFor) {
             "round 0, chunk 0: waiting for worker `w-0`, which has left; 1 of 2 arrived in 2.0 s");
 }
 
+TEST_F(EngineTest, WhoLeavesBeforeTheFirstRoundIsNotWaitedFor) {
+  const std::vector<EngineWorker*> workers = StartRun(2);
+  // The round before the first one.
+  driver_->Leave(workers[0]->stream(), /*last_round=*/~uint64_t{0});
+  EXPECT_THAT(workers[0]->closed(), Optional(IsOk())) << "nobody needs what it has";
+  workers[1]->Contribute(0, 1);
+  EXPECT_EQ(workers[1]->NewestValue(0), 1);
+}
+
+TEST_F(EngineTest, WhoAnnouncesItsLeaveAndStaysAwayIsEvicted) {
+  EngineOptions options = Options();
+  options.eviction.evict_after = absl::Seconds(5);
+  options.recover_after = absl::Seconds(1);
+  Restart(options);
+  const std::vector<EngineWorker*> workers = StartRun(3);
+  driver_->Leave(workers[2]->stream(), /*last_round=*/1'000'000);
+  driver_->Disconnect(workers[2]->stream());
+  for (const int i : {0, 1}) workers[i]->Contribute(0, 1);
+  v1::Heartbeat heartbeat;
+  heartbeat.mutable_links()->add_links()->set_up(true);
+  for (int second = 0; second < 7; ++second) {
+    for (const int i : {0, 1}) driver_->Heartbeat(workers[i]->stream(), heartbeat);
+    driver_->AdvanceBy(absl::Seconds(1));
+  }
+  EXPECT_EQ(workers[0]->NewestValue(0), 1);
+}
+
 TEST_F(EngineTest, ARunLivesOnWhileSomebodyIsConnected) {
   const std::vector<EngineWorker*> workers = StartRun(2);
   driver_->Disconnect(workers[0]->stream());

@@ -123,12 +123,26 @@ TEST_F(EngineStragglersTest, ManyWhoAreLateMakeRoundsWaitLonger) {
   // All say that they were ready two seconds too late, as they do after a change of their load.
   v1::Heartbeat heartbeat;
   heartbeat.mutable_late_by()->set_seconds(2);
-  for (int i = 0; i < 200; ++i) driver_->Heartbeat(members_[0]->stream(), heartbeat);
+  for (int i = 0; i < 30; ++i) {
+    for (EngineWorker* const member : members_) driver_->Heartbeat(member->stream(), heartbeat);
+    PlayPromptRounds(1);
+  }
   const uint64_t round = newest_round();
   ContributeAllBut(4);
   driver_->AdvanceBy(absl::Milliseconds(1'500));
   EXPECT_EQ(newest_round(), round);
   driver_->AdvanceBy(absl::Milliseconds(800));
+  EXPECT_EQ(newest_round(), round + 1);
+}
+
+TEST_F(EngineStragglersTest, OneWorkerCannotMakeRoundsWaitLonger) {
+  PlayPromptRounds(5);
+  v1::Heartbeat heartbeat;
+  heartbeat.mutable_late_by()->set_seconds(2'000'000);
+  for (int i = 0; i < 200; ++i) driver_->Heartbeat(members_[0]->stream(), heartbeat);
+  const uint64_t round = newest_round();
+  ContributeAllBut(4);
+  driver_->AdvanceBy(absl::Milliseconds(200));
   EXPECT_EQ(newest_round(), round + 1);
 }
 

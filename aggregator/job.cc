@@ -240,9 +240,11 @@ void Job::HandleHeartbeat(const MemberId& member, const v1::Heartbeat& heartbeat
         links.size() == static_cast<int>(description_->aggregators.size()) &&
         std::all_of(links.begin(), links.end(), [](const auto& link) { return link.up(); });
   }
-  if (heartbeat.has_late_by()) {
-    const absl::Duration late_by = DecodeDuration(heartbeat.late_by());
-    arrival_delays_.Add(last_wait_ + std::max(late_by, absl::ZeroDuration()));
+  // One worker has no more than its share of the statistics.
+  if (state != nullptr && heartbeat.has_late_by() && state->late_in != frontier_round_) {
+    state->late_in = frontier_round_;
+    arrival_delays_.Add(last_wait_ + std::clamp(DecodeDuration(heartbeat.late_by()),
+                                                absl::ZeroDuration(), description_->late_ceiling));
   }
   LearnFences(heartbeat.fences(), now, actions);
   ReleaseLeavers(actions);
@@ -259,9 +261,10 @@ void Job::HandleLeave(const MemberId& member, uint64_t last_round, absl::Time no
   const auto found = members_.find(member.worker);
   if (found == members_.end() || !formed_) return;
   found->second.left = true;
-  found->second.last_round = last_round;
+  // Of one that leaves before the first round: 0.
+  found->second.gone_from = last_round + 1;
   for (ChunkRound& chunk : chunks_) {
-    chunk.Leave(member, last_round);
+    chunk.Leave(member, found->second.gone_from);
     SealIfReady(chunk, now, actions);
   }
   ReleaseLeavers(actions);
@@ -273,7 +276,7 @@ void Job::ReleaseLeavers(Actions& actions) {
     const bool is_needed =
         std::any_of(members_.begin(), members_.end(), [&leaver = leaver](const auto& entry) {
           return !entry.second.left && !entry.second.evicted &&
-                 entry.second.open_round <= leaver.last_round;
+                 entry.second.open_round < leaver.gone_from;
         });
     if (!is_needed) CloseMember(leaver, absl::OkStatus(), actions);
   }

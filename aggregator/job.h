@@ -132,8 +132,10 @@ class Job {
     bool left = false;
     // Since when others wait for its contribution, in running time.
     absl::optional<absl::Duration> awaited_since;
-    // Meaningful only if it has left.
-    uint64_t last_round = 0;
+    // The first round that it takes no part in; meaningful only if it has left.
+    uint64_t gone_from = 0;
+    // The last round here in which it told that it was late; unset: never.
+    absl::optional<uint64_t> late_in;
   };
   // offered = counted + late + abstained + refused + pending.
   struct Counters {

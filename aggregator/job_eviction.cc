@@ -38,7 +38,9 @@ void Job::EvictSilentMembers(absl::Time now, Actions& actions) {
   // By worker.
   std::map<std::string, MemberSign> signs;
   for (const auto& [worker, state] : members_) {
-    if (state.left || state.evicted) continue;
+    // One that has announced its leave is waited for up to the round that it named.
+    const bool is_done = state.left && !state.awaited_since.has_value();
+    if (is_done || state.evicted) continue;
     signs[worker] = {.silent_for = running_time_ - state.heard_at,
                      .awaited_for = state.awaited_since.has_value()
                                         ? running_time_ - *state.awaited_since

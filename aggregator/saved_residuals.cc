@@ -56,12 +56,12 @@ absl::Status SavedResiduals::CheckAgrees(uint32_t chunk,
 }
 
 absl::Status SavedResiduals::Enter(const MemberId& member, const v1::Hello& hello) {
-  Withdraw(member);
   for (const v1::ChunkProgress& progress : hello.chunks()) {
     if (progress.has_saved()) {
       TALLY_RETURN_IF_ERROR(CheckAgrees(progress.chunk(), progress.saved()));
     }
   }
+  Withdraw(member);
   for (const v1::ChunkProgress& progress : hello.chunks()) {
     if (!progress.has_saved()) continue;
     const v1::ChunkProgress::Saved& saved = progress.saved();

@@ -35,8 +35,9 @@ inline constexpr uint64_t kMaxRound = uint64_t{1} << 53;
 inline constexpr uint32_t kDefaultSnapshotInterval = 32;
 inline constexpr uint32_t kMaxSnapshotInterval = 4096;
 
-// Where exchanges close without late members: a member that has missed so many running is waited for
-// once more, then it is an observer. So nobody is further behind than the second number of rounds.
+// Where exchanges close without late members: a member that has missed so many running is waited
+// for once more, then it is an observer. So nobody is further behind than the second number of
+// rounds.
 inline constexpr int kMaxMisses = 8;
 inline constexpr int kMaxRoundsBehind = kMaxMisses + 2;
 // How long an exchange waits for late members at most.

@@ -12,7 +12,8 @@ class SimdVotes final : public VoteKernels {
 
  private:
   void DoBinarise(const BinariseArgs& args) const override;
-  void DoCountVotes(Ballots ballots, size_t num_elements, absl::Span<uint8_t> planes) const override;
+  void DoCountVotes(Ballots ballots, size_t num_elements,
+                    absl::Span<uint8_t> planes) const override;
   void DoDrawVotes(Ballots ballots, size_t num_elements, const DrawStream& draws,
                    absl::Span<uint8_t> bits) const override;
   void DoMajorityVotes(Ballots ballots, size_t num_elements, const DrawStream& draws,
