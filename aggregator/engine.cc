@@ -317,7 +317,8 @@ Actions Engine::Settle(Actions actions) {
       ++entry;
       continue;
     }
-    const bool over = job->over() || job->left_by_most();
+    // One that has not begun here may have begun before a restart.
+    const bool over = job->formed() && (job->over() || job->left_by_most());
     // Observers alone are no run.
     Actions closing;
     job->Stop(absl::FailedPreconditionError(absl::StrCat("run ", job->description().run,

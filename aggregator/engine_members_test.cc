@@ -1,6 +1,7 @@
 // Who comes, stays and goes at an engine.
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/util/contribution_builder.h"
@@ -233,6 +234,16 @@ TEST_F(EngineTest, ARunThatEverybodyHasLeftIsNotBegunAgainByOneWhoComesBack) {
               Optional(StatusIs(absl::StatusCode::kFailedPrecondition,
                                 HasSubstr("`run` = 7 of job `job` is over here"))));
   EXPECT_THAT(Join(Hello(0, 1)), IsOpen()) << "its number may be used again";
+}
+
+TEST_F(EngineTest, ARunThatNobodyHasBegunHereIsNotOver) {
+  EngineWorker& starter = Join(Hello(0, 2));
+  driver_->Disconnect(starter.stream());
+  ASSERT_EQ(driver_->engine().Status("", driver_->now()).jobs_size(), 0);
+  EngineWorker& member = Join(Hello(1, 2).Intent(v1::INTENT_MEMBER).Head(0, 7, 0xabc));
+  EXPECT_FALSE(member.closed().has_value() &&
+               absl::StrContains(member.closed()->message(), "is over"))
+      << "it may have begun before this aggregator was restarted";
 }
 
 TEST_F(EngineTest, WhoWasOutOfReachWhenTheOthersLeftDoesNotGoOnAlone) {
