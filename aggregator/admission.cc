@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "aggregator/handover_relay.h"
 #include "base/byte_size.h"
 #include "codecs/exchange.h"
 #include "codecs/layout.h"
@@ -63,7 +64,7 @@ size_t KeptResults(const JobDescription& description) {
 }
 
 uint64_t MaxMemberQueuedBytes(const JobDescription& description) {
-  return description.max_late == 0 ? 0 : kMaxRoundsBehind * RoundBytes(description);
+  return description.max_late == 0 ? 0 : KeptResults(description) * RoundBytes(description);
 }
 
 uint64_t MaxQueuedBytes(const JobDescription& description) {
@@ -77,6 +78,7 @@ uint64_t WorstCaseBytes(const JobDescription& description, uint32_t window_chunk
   uint64_t largest_result = 0;
   uint64_t largest_scratch = 0;
   uint64_t largest_residual = 0;
+  uint64_t largest_handover = 0;
   uint64_t every_chunk = 0;
   const std::vector<uint32_t> chunks = description.OwnChunks();
   for (const uint32_t chunk : chunks) {
@@ -91,6 +93,8 @@ uint64_t WorstCaseBytes(const JobDescription& description, uint32_t window_chunk
     every_chunk += 2 * residual + kAllocationBytes;
     every_chunk += 2 * uint64_t{description.snapshot_interval} * kReadHeaderBytes;
     largest_residual = std::max(largest_residual, residual + kAllocationBytes);
+    largest_handover =
+        std::max(largest_handover, uint64_t{shape.num_elements} * sizeof(float) + kAllocationBytes);
     largest_scratch = std::max(largest_scratch, ScratchBytes(shape.num_elements));
   }
   const uint64_t window = std::min<uint64_t>(window_chunks, chunks.size());
@@ -103,8 +107,9 @@ uint64_t WorstCaseBytes(const JobDescription& description, uint32_t window_chunk
                             kMaxObservers * (kStateWindowBytes + kMemberBytes * chunks.size());
   // One share more for the job's own list of members.
   const uint64_t everybody = (chunks.size() + 1) * members * kMemberBytes;
+  const uint64_t handed_over = kMaxHandovers * largest_handover;
   return LayoutBytes(description.layout) + staged + in_transit + computed + every_chunk +
-         everybody + observed;
+         everybody + observed + handed_over;
 }
 
 absl::Status Admission::Admit(uint64_t bytes) {

@@ -204,8 +204,9 @@ bool ChunkRound::secured() const {
 
 absl::optional<ResidualCustody::Order> ChunkRound::Secure(absl::Span<const MemberId> custodians) {
   TALLY_CHECK(phase_ == Phase::kOpen, "between two exchanges the residual stands still");
-  if (custodians.empty() || secured() || custody_.IsOnItsWay(history_.chain(), custodians))
+  if (custodians.empty() || secured() || custody_.IsOnItsWay(history_.chain(), custodians)) {
     return absl::nullopt;
+  }
   return custody_.Begin(
       TakeResidualSnapshot(chunk_, history_.newest()->place, history_.chain(), *residual_),
       history_.roster().epoch(), custodians);

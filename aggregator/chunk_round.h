@@ -203,7 +203,10 @@ class ChunkRound {
   // Members whose replica digest is not the majority's.
   absl::optional<std::vector<std::string>> FindDrifted() const;
   // Names those who have gone in the header that is being sealed.
-  void NameDepartures();
+  void NameDepartures(const std::vector<bool>& stays);
+  // Who gets what a leaver has not got across: one of those who stay and have not announced their
+  // own leave; empty: there is none.
+  std::string HeirOf(const MemberId& leaver, const std::vector<bool>& stays) const;
   // Names those who come with the round after the one that is being sealed.
   void NameArrivals(const std::vector<bool>& stays);
   // Who tracks the mean over the roster must start anew: the roster changes with the header that is

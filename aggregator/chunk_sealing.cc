@@ -9,6 +9,8 @@
 #include "absl/strings/str_join.h"
 #include "aggregator/chunk_round.h"
 #include "base/check.h"
+#include "base/digest.h"
+#include "base/mix64.h"
 #include "base/status_macros.h"
 
 namespace tally {
@@ -56,7 +58,7 @@ absl::optional<std::vector<std::string>> ChunkRound::FindDrifted() const {
   return drifted;
 }
 
-void ChunkRound::NameDepartures() {
+void ChunkRound::NameDepartures(const std::vector<bool>& stays) {
   for (size_t i = 0; i < staged_.size(); ++i) {
     const Departure* const departure = GoneAt(i);
     if (departure == nullptr) continue;
@@ -65,16 +67,32 @@ void ChunkRound::NameDepartures() {
       case Cause::kEvicted:
         *sealed_header_.add_evicted() = member;
         break;
-      case Cause::kLeft:
-        *sealed_header_.add_left()->mutable_member() = member;
+      case Cause::kLeft: {
+        v1::Departure& left = *sealed_header_.add_left();
+        *left.mutable_member() = member;
+        left.set_heir(HeirOf(departure->member, stays));
         break;
+      }
       case Cause::kReturned:
         *sealed_header_.add_returned() = member;
         break;
     }
     idle_.erase(departure->member.worker);
+    misses_.erase(departure->member.worker);
     departures_.erase(departure->member.worker);
   }
+}
+
+std::string ChunkRound::HeirOf(const MemberId& leaver, const std::vector<bool>& stays) const {
+  absl::Span<const MemberId> members = history_.roster().members();
+  std::vector<std::string> candidates;
+  for (size_t i = 0; i < members.size(); ++i) {
+    if (stays[i] && departures_.count(members[i].worker) == 0) {
+      candidates.push_back(members[i].worker);
+    }
+  }
+  if (candidates.empty()) return "";
+  return candidates[Mix64(history_.chain() ^ Digest64(leaver.worker)) % candidates.size()];
 }
 
 void ChunkRound::NameArrivals(const std::vector<bool>& stays) {
@@ -137,6 +155,7 @@ absl::StatusOr<Exchange> ChunkRound::MajorityExchange() const {
 absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
   TALLY_CHECK(ready() || overdue(now), "an exchange is sealed when enough are there");
   sealed_at_ = now;
+  closes_at_ = absl::InfiniteFuture();
   NoteLate();
   drifted_ = FindDrifted();
   Sealing sealing;
@@ -154,7 +173,7 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
 
   std::vector<bool> stays(staged_.size());
   for (size_t i = 0; i < staged_.size(); ++i) stays[i] = GoneAt(i) == nullptr;
-  NameDepartures();
+  NameDepartures(stays);
   const bool all_abstain = std::all_of(
       staged_.begin(), staged_.end(),
       [](const auto& contribution) { return !contribution.has_value() || contribution->abstain; });

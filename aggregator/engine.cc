@@ -186,7 +186,25 @@ Actions Engine::HandleLeave(StreamId stream, const v1::Leave& leave, absl::Time 
   Job* const job = Hear(stream);
   if (job == nullptr) return {};
   Actions actions;
-  job->HandleLeave(streams_[stream].member, leave.last_round(), now, actions);
+  job->HandleLeave(streams_[stream].member, leave, now, actions);
+  return Settle(std::move(actions));
+}
+
+Actions Engine::HandleHandover(StreamId stream, v1::Handover handover, std::string piece,
+                               absl::Time now) {
+  Job* const job = Hear(stream);
+  if (job == nullptr) return {};
+  Actions actions;
+  const absl::Status status = job->HandleHandover(streams_[stream].member, std::move(handover),
+                                                  std::move(piece), now, actions);
+  return status.ok() ? Settle(std::move(actions)) : HandleOffence(stream, status);
+}
+
+Actions Engine::HandleHandoverAck(StreamId stream, const v1::HandoverAck& ack, absl::Time now) {
+  Job* const job = Hear(stream);
+  if (job == nullptr) return {};
+  Actions actions;
+  job->HandleHandoverAck(streams_[stream].member, ack, now, actions);
   return Settle(std::move(actions));
 }
 

@@ -72,6 +72,9 @@ class Engine {
   Actions HandleHeartbeat(StreamId stream, const v1::Heartbeat& heartbeat, absl::Time now);
   // The worker goes. Its stream is closed, with OK, when nobody needs its memory any more.
   Actions HandleLeave(StreamId stream, const v1::Leave& leave, absl::Time now);
+  // A piece of what a leaver hands over, which `piece` holds; and its heir has all of it.
+  Actions HandleHandover(StreamId stream, v1::Handover handover, std::string piece, absl::Time now);
+  Actions HandleHandoverAck(StreamId stream, const v1::HandoverAck& ack, absl::Time now);
   // An observer wants to take part.
   Actions HandleActivate(StreamId stream, const v1::Activate& activate, absl::Time now);
   // A newcomer asks for the state, and a donor gives a piece of it, which `piece` holds.

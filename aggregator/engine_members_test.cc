@@ -1,7 +1,6 @@
 // Who comes, stays and goes at an engine.
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/util/contribution_builder.h"
@@ -211,127 +210,7 @@ TEST_F(EngineTest, EvictsWhomAnotherAggregatorHasEvicted) {
   EXPECT_EQ(workers[0]->NewestValue(0), 1);
 }
 
-// --- The end of a run ---
-
-TEST_F(EngineTest, TheRunIsOverWhenEverybodyHasLeft) {
-  const std::vector<EngineWorker*> workers = StartRun(2);
-  driver_->Leave(workers[0]->stream());
-  EXPECT_EQ(driver_->engine().Status("", driver_->now()).jobs_size(), 1);
-  EXPECT_THAT(*workers[0], IsOpen()) << "the other may not have the last results yet";
-  driver_->Leave(workers[1]->stream());
-  for (EngineWorker* const worker : workers) EXPECT_THAT(worker->closed(), Optional(IsOk()));
-  EXPECT_EQ(driver_->engine().Status("", driver_->now()).jobs_size(), 0);
-  EXPECT_EQ(driver_->engine().Status("", driver_->now()).admitted_bytes(), 0u);
-}
-
-TEST_F(EngineTest, ARunThatEverybodyHasLeftIsNotBegunAgainByOneWhoComesBack) {
-  EngineWorker& worker = Join(Hello(0, 1));
-  worker.Contribute(0, 1);
-  driver_->Leave(worker.stream(), /*last_round=*/0);
-  ASSERT_THAT(worker.closed(), Optional(IsOk()));
-  worker.Reconnect();
-  EXPECT_THAT(worker.closed(),
-              Optional(StatusIs(absl::StatusCode::kFailedPrecondition,
-                                HasSubstr("`run` = 7 of job `job` is over here"))));
-  EXPECT_THAT(Join(Hello(0, 1)), IsOpen()) << "its number may be used again";
-}
-
-TEST_F(EngineTest, ARunThatNobodyHasBegunHereIsNotOver) {
-  EngineWorker& starter = Join(Hello(0, 2));
-  driver_->Disconnect(starter.stream());
-  ASSERT_EQ(driver_->engine().Status("", driver_->now()).jobs_size(), 0);
-  EngineWorker& member = Join(Hello(1, 2).Intent(v1::INTENT_MEMBER).Head(0, 7, 0xabc));
-  EXPECT_FALSE(member.closed().has_value() &&
-               absl::StrContains(member.closed()->message(), "is over"))
-      << "it may have begun before this aggregator was restarted";
-}
-
-TEST_F(EngineTest, WhoWasOutOfReachWhenTheOthersLeftDoesNotGoOnAlone) {
-  const std::vector<EngineWorker*> workers = StartRun(3);
-  for (EngineWorker* const worker : workers) worker->Contribute(0, 1);
-  driver_->Disconnect(workers[2]->stream());
-  for (const int i : {0, 1}) {
-    driver_->Leave(workers[i]->stream(), /*last_round=*/0);
-    driver_->Disconnect(workers[i]->stream());
-  }
-  driver_->AdvanceBy(absl::Seconds(31));
-  ASSERT_EQ(driver_->engine().Status("", driver_->now()).jobs_size(), 0);
-  workers[2]->Reconnect();
-  EXPECT_THAT(workers[2]->closed(),
-              Optional(StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("is over here"))));
-}
-
-TEST_F(EngineTest, ALeaverWhoseStreamBrokeAtTheVeryEndIsLetGo) {
-  const std::vector<EngineWorker*> workers = StartRun(2);
-  for (EngineWorker* const worker : workers) worker->Contribute(0, 1);
-  driver_->Leave(workers[0]->stream(), /*last_round=*/0);
-  driver_->Disconnect(workers[0]->stream());
-  workers[0]->Reconnect(v1::INTENT_LEAVING);
-  EXPECT_THAT(*workers[0], IsOpen()) << "the other may not have the last results yet";
-  driver_->Disconnect(workers[0]->stream());
-  driver_->Leave(workers[1]->stream(), /*last_round=*/0);
-  ASSERT_EQ(driver_->engine().Status("", driver_->now()).jobs_size(), 0);
-  workers[0]->Reconnect(v1::INTENT_LEAVING);
-  EXPECT_THAT(workers[0]->closed(), Optional(IsOk()));
-}
-
-TEST_F(EngineTest, AHelloThatSaysItLeavesIsALeave) {
-  const std::vector<EngineWorker*> workers = StartRun(2);
-  driver_->Disconnect(workers[0]->stream());
-  workers[0]->Reconnect(v1::INTENT_LEAVING);
-  driver_->Leave(workers[1]->stream());
-  for (EngineWorker* const worker : workers) EXPECT_THAT(worker->closed(), Optional(IsOk()));
-}
-
-TEST_F(EngineTest, ALeaverStaysUntilTheOthersHaveItsLastResult) {
-  const std::vector<EngineWorker*> workers = StartRun(3);
-  for (EngineWorker* const worker : workers) worker->Contribute(0, 1);
-  driver_->Leave(workers[0]->stream(), /*last_round=*/0);
-  // Who opens the next round has everything of the last one.
-  workers[1]->Contribute(0, 1);
-  EXPECT_THAT(*workers[0], IsOpen());
-  v1::Heartbeat heartbeat;
-  heartbeat.mutable_links()->add_links()->set_open_round(1);
-  driver_->Heartbeat(workers[2]->stream(), heartbeat);
-  EXPECT_THAT(workers[0]->closed(), Optional(IsOk()));
-}
-
-TEST_F(EngineTest, WhoLeavesAloneIsNamedAsWhatTheOthersWaitFor) {
-  const std::vector<EngineWorker*> workers = StartRun(2);
-  driver_->Leave(workers[0]->stream());
-  driver_->Disconnect(workers[0]->stream());
-  workers[1]->Contribute(0, 1);
-  driver_->AdvanceBy(absl::Seconds(2));
-  EXPECT_EQ(Status().reason(),
-            "round 0, chunk 0: waiting for worker `w-0`, which has left; 1 of 2 arrived in 2.0 s");
-}
-
-TEST_F(EngineTest, WhoLeavesBeforeTheFirstRoundIsNotWaitedFor) {
-  const std::vector<EngineWorker*> workers = StartRun(2);
-  // The round before the first one.
-  driver_->Leave(workers[0]->stream(), /*last_round=*/~uint64_t{0});
-  EXPECT_THAT(workers[0]->closed(), Optional(IsOk())) << "nobody needs what it has";
-  workers[1]->Contribute(0, 1);
-  EXPECT_EQ(workers[1]->NewestValue(0), 1);
-}
-
-TEST_F(EngineTest, WhoAnnouncesItsLeaveAndStaysAwayIsEvicted) {
-  EngineOptions options = Options();
-  options.eviction.evict_after = absl::Seconds(5);
-  options.recover_after = absl::Seconds(1);
-  Restart(options);
-  const std::vector<EngineWorker*> workers = StartRun(3);
-  driver_->Leave(workers[2]->stream(), /*last_round=*/1'000'000);
-  driver_->Disconnect(workers[2]->stream());
-  for (const int i : {0, 1}) workers[i]->Contribute(0, 1);
-  v1::Heartbeat heartbeat;
-  heartbeat.mutable_links()->add_links()->set_up(true);
-  for (int second = 0; second < 7; ++second) {
-    for (const int i : {0, 1}) driver_->Heartbeat(workers[i]->stream(), heartbeat);
-    driver_->AdvanceBy(absl::Seconds(1));
-  }
-  EXPECT_EQ(workers[0]->NewestValue(0), 1);
-}
+// --- The end of a run that nobody leaves ---
 
 TEST_F(EngineTest, ARunLivesOnWhileSomebodyIsConnected) {
   const std::vector<EngineWorker*> workers = StartRun(2);

@@ -26,6 +26,7 @@ Job::Job(uint64_t serial, std::shared_ptr<const JobDescription> description, uin
       admitted_bytes_(admitted_bytes),
       created_at_(now),
       saved_(description_),
+      handovers_(&description_->layout),
       round_began_(now),
       running_time_(running_time),
       created_running_(running_time),
@@ -250,39 +251,8 @@ void Job::HandleHeartbeat(const MemberId& member, const v1::Heartbeat& heartbeat
   ReleaseLeavers(actions);
 }
 
-void Job::HandleLeave(const MemberId& member, uint64_t last_round, absl::Time now,
-                      Actions& actions) {
-  Hear(member, last_round + 1, now);
-  for (ChunkRound& chunk : chunks_) chunk.CancelActivation(member);
-  const auto observer = observers_.find(member.worker);
-  if (observer != observers_.end() && observer->second.incarnation == member.incarnation) {
-    return DropObserver(member.worker, absl::OkStatus(), actions);
-  }
-  const auto found = members_.find(member.worker);
-  if (found == members_.end() || !formed_) return;
-  found->second.left = true;
-  // Of one that leaves before the first round: 0.
-  found->second.gone_from = last_round + 1;
-  for (ChunkRound& chunk : chunks_) {
-    chunk.Leave(member, found->second.gone_from);
-    SealIfReady(chunk, now, actions);
-  }
-  ReleaseLeavers(actions);
-}
-
-void Job::ReleaseLeavers(Actions& actions) {
-  for (auto& [worker, leaver] : members_) {
-    if (!leaver.left || !leaver.stream.has_value()) continue;
-    const bool is_needed =
-        std::any_of(members_.begin(), members_.end(), [&leaver = leaver](const auto& entry) {
-          return !entry.second.left && !entry.second.evicted &&
-                 entry.second.open_round < leaver.gone_from;
-        });
-    if (!is_needed) CloseMember(leaver, absl::OkStatus(), actions);
-  }
-}
-
 void Job::HandleClosed(StreamId stream, const MemberId& member, Actions& actions) {
+  handovers_.Forget(member.worker);
   const auto observer = observers_.find(member.worker);
   if (observer != observers_.end() && observer->second.stream == stream) {
     observer->second.stream.reset();
@@ -316,6 +286,7 @@ void Job::HandleTick(absl::Time now, absl::Duration running_time, bool may_evict
   CloseOverdue(now, actions);
   ReturnIdleMembers(now, actions);
   SweepRelay(actions);
+  ReleaseLeavers(actions);
   if (!formed_ && !recovery_.has_value()) TryStart(now, actions);
   if (now - last_notice_ < kNoticeInterval) return;
   const std::string reason = WaitReason(now);

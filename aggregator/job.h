@@ -14,6 +14,7 @@
 #include "aggregator/actions.h"
 #include "aggregator/chunk_round.h"
 #include "aggregator/eviction.h"
+#include "aggregator/handover_relay.h"
 #include "aggregator/job_description.h"
 #include "aggregator/job_recovery.h"
 #include "aggregator/recent_durations.h"
@@ -62,8 +63,16 @@ class Job {
   void HandleHeartbeat(const MemberId& member, const v1::Heartbeat& heartbeat, absl::Time now,
                        Actions& actions);
   // The member has all results up to that round and goes. It stays until the others have them too:
-  // were this aggregator killed before, only the member could give them.
-  void HandleLeave(const MemberId& member, uint64_t last_round, absl::Time now, Actions& actions);
+  // were this aggregator killed before, only the member could give them; and until its deadline
+  // while it has something to hand over and there is somebody to take it.
+  void HandleLeave(const MemberId& member, const v1::Leave& leave, absl::Time now,
+                   Actions& actions);
+  // A piece of a leaver's residual, for the heir that a header names.
+  // Returns INVALID_ARGUMENT if the chunk is not this aggregator's; else as HandoverRelay::Relay.
+  absl::Status HandleHandover(const MemberId& leaver, v1::Handover handover, std::string piece,
+                              absl::Time now, Actions& actions);
+  void HandleHandoverAck(const MemberId& heir, const v1::HandoverAck& ack, absl::Time now,
+                         Actions& actions);
   // An observer wants to take part; each chunk's headers say from when on. While the roster is full
   // it waits.
   void HandleActivate(const MemberId& member, const v1::Activate& activate, absl::Time now);
@@ -134,6 +143,8 @@ class Job {
     absl::optional<absl::Duration> awaited_since;
     // The first round that it takes no part in; meaningful only if it has left.
     uint64_t gone_from = 0;
+    // Until then, in running time, a member that has left stays to hand its residual over.
+    absl::Duration stays_until;
     // The last round here in which it told that it was late; unset: never.
     absl::optional<uint64_t> late_in;
   };
@@ -191,6 +202,10 @@ class Job {
                    Actions& actions);
   // Forgets the evicted that stand in no roster any more.
   void ForgetEvicted();
+  // Some members go on.
+  bool somebody_stays() const;
+  // Where the heir of that name is now, if it is here.
+  absl::optional<StreamId> StreamOfHeir(const std::string& worker) const;
   // Lets go of members that have left and are not needed any more.
   void ReleaseLeavers(Actions& actions);
   // Those who are here hold nothing; the next one does.
@@ -247,6 +262,7 @@ class Job {
   // than in members_, which is dead then.
   std::map<std::string, MemberState> observers_;
   StateRelay relay_;
+  HandoverRelay handovers_;
   // Of rounds here: what a newcomer's first contribution is measured by.
   RecentDurations round_times_{32};
   // From an exchange's first contribution to each of the others, late ones included; and the wait

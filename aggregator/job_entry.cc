@@ -10,8 +10,15 @@
 #include "aggregator/admission.h"
 #include "aggregator/job.h"
 #include "base/status_macros.h"
+#include "codecs/duration.h"
 
 namespace tally {
+namespace {
+
+// A worker that comes as one that is leaving sends Leave when it has been welcomed.
+constexpr absl::Duration kLeaveFollows = absl::Seconds(2);
+
+}  // namespace
 
 absl::Status Job::LostTrackError(uint32_t chunk, const v1::Entry& head) {
   return absl::AbortedError(
@@ -190,7 +197,12 @@ absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1:
   } else if (!formed_) {
     TryStart(now, actions);
   }
-  if (hello.intent() == v1::INTENT_LEAVING) HandleLeave(member, hello.last_round(), now, actions);
+  if (hello.intent() != v1::INTENT_LEAVING) return absl::OkStatus();
+  // The worker's own, which says how long it stays, follows.
+  v1::Leave leave;
+  leave.set_last_round(hello.last_round());
+  *leave.mutable_deadline() = EncodeDuration(kLeaveFollows);
+  HandleLeave(member, leave, now, actions);
   return absl::OkStatus();
 }
 

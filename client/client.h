@@ -10,9 +10,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "base/buffer.h"
 #include "client/client_options.h"
 #include "client/exchanger.h"
+#include "client/inheritance.h"
 
 namespace tally {
 
@@ -27,6 +29,9 @@ struct ClientStatistics {
   uint64_t reconnects = 0;
   // Contributions that a result's header did not name.
   uint64_t missed_contributions = 0;
+  // Norms (2) of what this worker has handed over when it left, and of what nobody has taken.
+  double handed_over_norm = 0;
+  double discarded_norm = 0;
   // Time spent inside NextResult.
   absl::Duration result_wait = absl::ZeroDuration();
 };
@@ -52,6 +57,20 @@ class Client : public Exchanger {
   // aggregator, if a stream is not closed within a minute, or aggregator_timeout if that is
   // shorter.
   virtual absl::Status Leave() = 0;
+
+  // The same for a worker that goes while others go on: `residual` [layout().num_elements()],
+  // finite, in the order of the flat vector, is what it has not got across (Optimizer::Residual);
+  // or empty.
+  // Each chunk of it goes to a worker that stays, which a header names, and joins that one's
+  // residual (TakeInheritances). Waits for that up to handover_timeout; what nobody has taken by
+  // then, or could take because everybody leaves, is lost and counted (ClientStatistics).
+  // Returns INVALID_ARGUMENT if the size is wrong or a value is not finite; else as Leave().
+  virtual absl::Status Leave(absl::Span<const float> residual) = 0;
+
+  // What workers that left have handed to this one since the last call, to be added to its residual
+  // (TakeInheritances of client/optimizers/inheritance.h does). To be asked after every round: a
+  // worker that never asks is given nothing.
+  virtual std::vector<Inheritance> TakeInheritances() = 0;
 
   // The state that a newcomer starts from, as GiveState gave it on another worker: the next round
   // is the one after it. Null on workers that have begun the run. Valid as long as the client.

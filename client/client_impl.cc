@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdint>
 #include <deque>
 #include <string>
@@ -12,6 +13,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "absl/types/variant.h"
 #include "base/digest.h"
 #include "base/mutex.h"
@@ -20,6 +22,8 @@
 #include "client/saved_run.h"
 #include "client/session.h"
 #include "codecs/checked_result.h"
+#include "codecs/handover_reader.h"
+#include "codecs/limits.h"
 #include "codecs/result_reader.h"
 #include "codecs/snapshot_reader.h"
 
@@ -53,7 +57,7 @@ class ClientImpl final : public Client, private Transport::Events {
         transport_(std::move(transport)),
         session_(options, MemberOf(options, clock_->Now()), clock_->Now()) {
     for (size_t i = 0; i < options.aggregators.size(); ++i) {
-      readers_.push_back({ResultReader(&layout_, roster_limit_), SnapshotReader(&layout_)});
+      readers_.push_back(NewReaders());
     }
     transport_->Start(this);
     timer_ = std::thread([this] { RunTimer(); });
@@ -129,14 +133,25 @@ class ClientImpl final : public Client, private Transport::Events {
     return absl::optional<ChunkResult>();
   }
 
-  absl::Status Leave() override {
+  absl::Status Leave() override { return LeaveWith({}); }
+
+  absl::Status Leave(absl::Span<const float> residual) override {
+    if (!residual.empty() && residual.size() != layout_.num_elements()) {
+      return absl::InvalidArgumentError(absl::StrCat("`residual` has ", residual.size(),
+                                                     " elements, must have ",
+                                                     layout_.num_elements(), " as the layout"));
+    }
+    for (size_t i = 0; i < residual.size(); ++i) {
+      if (std::abs(residual[i]) <= kMaxMagnitude) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("`residual[", i, "]` = ", residual[i], ", must be at most 2^64"));
+    }
+    return LeaveWith(residual);
+  }
+
+  std::vector<Inheritance> TakeInheritances() override {
     MutexLock lock(&mutex_);
-    TALLY_RETURN_IF_ERROR(session_.failure());
-    TALLY_RETURN_IF_ERROR(CheckAllTaken());
-    TALLY_RETURN_IF_ERROR(session_.Leave(clock_->Now()));
-    CarryOut();
-    while (session_.failure().ok()) changed_.Wait(&mutex_);
-    return left_ ? absl::OkStatus() : session_.failure();
+    return session_.TakeInheritances();
   }
 
   ClientStatistics statistics() const override {
@@ -148,6 +163,10 @@ class ClientImpl final : public Client, private Transport::Events {
     statistics.rounds = counters.rounds;
     statistics.reconnects = counters.reconnects;
     statistics.missed_contributions = counters.missed_contributions;
+    if (const Bequest* const bequest = session_.bequest()) {
+      statistics.handed_over_norm = bequest->handed_over_norm();
+      statistics.discarded_norm = bequest->discarded_norm();
+    }
     return statistics;
   }
 
@@ -219,8 +238,29 @@ class ClientImpl final : public Client, private Transport::Events {
   }
 
  private:
+  // Of one stream.
+  struct Readers {
+    ResultReader results;
+    SnapshotReader snapshots;
+    HandoverReader handovers;
+  };
+  Readers NewReaders() const {
+    return {ResultReader(&layout_, roster_limit_), SnapshotReader(&layout_),
+            HandoverReader(&layout_)};
+  }
+
   static MemberId MemberOf(const ClientOptions& options, absl::Time entry) {
     return {options.worker, static_cast<uint64_t>(std::max<int64_t>(1, absl::ToUnixMicros(entry)))};
+  }
+
+  absl::Status LeaveWith(absl::Span<const float> residual) {
+    MutexLock lock(&mutex_);
+    TALLY_RETURN_IF_ERROR(session_.failure());
+    TALLY_RETURN_IF_ERROR(CheckAllTaken());
+    TALLY_RETURN_IF_ERROR(session_.Leave(residual, clock_->Now()));
+    CarryOut();
+    while (session_.failure().ok()) changed_.Wait(&mutex_);
+    return left_ ? absl::OkStatus() : session_.failure();
   }
 
   // What both kinds of contribution say.
@@ -267,6 +307,7 @@ class ClientImpl final : public Client, private Transport::Events {
   void OnMessage(size_t aggregator, v1::ServerMessage message) override {
     const uint64_t num_bytes = message.ByteSizeLong();
     if (message.has_residual_snapshot()) return TakeSnapshot(aggregator, &message);
+    if (message.has_handover()) return TakeHandover(aggregator, &message);
     if (!message.has_result()) {
       MutexLock lock(&mutex_);
       statistics_.other_bytes_received += num_bytes;
@@ -285,7 +326,7 @@ class ClientImpl final : public Client, private Transport::Events {
   }
 
   void OnClosed(size_t aggregator, const absl::Status& status) override {
-    readers_[aggregator] = {ResultReader(&layout_, roster_limit_), SnapshotReader(&layout_)};
+    readers_[aggregator] = NewReaders();
     MutexLock lock(&mutex_);
     session_.OnStreamLost(aggregator, status, clock_->Now());
     CarryOut();
@@ -305,6 +346,8 @@ class ClientImpl final : public Client, private Transport::Events {
       case v1::ServerMessage::kStatePart:
         return session_.OnStatePart(aggregator, message.state_part(), message.payload(),
                                     clock_->Now());
+      case v1::ServerMessage::kHandoverAck:
+        return session_.OnHandoverAck(aggregator, message.handover_ack(), clock_->Now());
       case v1::ServerMessage::kNeed:
         return session_.OnNeed(aggregator, message.need(), clock_->Now());
       default:
@@ -325,6 +368,19 @@ class ClientImpl final : public Client, private Transport::Events {
       session_.OnBadMessage(aggregator, received.status());
     } else if (received->has_value()) {
       session_.OnSnapshot(aggregator, (*received)->message, std::move((*received)->payload),
+                          clock_->Now());
+    }
+    CarryOut();
+  }
+
+  void TakeHandover(size_t aggregator, v1::ServerMessage* message) {
+    const uint64_t num_bytes = message->ByteSizeLong();
+    absl::optional<ReceivedHandover> received = readers_[aggregator].handovers.Take(
+        std::move(*message->mutable_handover()), message->payload());
+    MutexLock lock(&mutex_);
+    statistics_.other_bytes_received += num_bytes;
+    if (received.has_value()) {
+      session_.OnHandover(aggregator, received->message, std::move(received->payload),
                           clock_->Now());
     }
     CarryOut();
@@ -407,11 +463,6 @@ class ClientImpl final : public Client, private Transport::Events {
   const absl::Duration aggregator_timeout_;
   const std::shared_ptr<const Clock> clock_;
   const Backend& backend_;
-  struct Readers {
-    ResultReader results;
-    SnapshotReader snapshots;
-  };
-
   const std::unique_ptr<Transport> transport_;
   std::vector<Readers> readers_;
   std::atomic<uint64_t> contribution_bytes_sent_ = 0;

@@ -107,6 +107,7 @@ absl::Status ValidateClientOptions(const ClientOptions& options) {
   }
   TALLY_RETURN_IF_ERROR(CheckDuration("start_timeout", options.start_timeout));
   TALLY_RETURN_IF_ERROR(CheckDuration("aggregator_timeout", options.aggregator_timeout));
+  TALLY_RETURN_IF_ERROR(CheckDuration("handover_timeout", options.handover_timeout));
   TALLY_RETURN_IF_ERROR(CheckDuration("heartbeat_interval", options.heartbeat_interval));
   const FaultPlan& faults = options.faults;
   if (faults.cut <= absl::ZeroDuration() || faults.kill <= absl::ZeroDuration() ||

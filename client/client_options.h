@@ -77,6 +77,8 @@ struct ClientOptions {
   // How long a round may make no progress at an aggregator before NextResult gives up with the
   // reason.
   absl::Duration aggregator_timeout = absl::Minutes(10);
+  // How long a worker that leaves stays to hand its residual over to another one.
+  absl::Duration handover_timeout = absl::Minutes(1);
   // Faults that are injected into this worker, to test the job: none by default.
   FaultPlan faults;
 

@@ -26,6 +26,8 @@ v1::Slice* FindSlice(v1::ClientMessage& message) {
       return message.mutable_contribution()->mutable_slice();
     case v1::ClientMessage::kResidualSnapshot:
       return message.mutable_residual_snapshot()->mutable_slice();
+    case v1::ClientMessage::kHandover:
+      return message.mutable_handover()->mutable_slice();
     case v1::ClientMessage::kReplay:
       if (message.replay().has_contribution()) {
         return message.mutable_replay()->mutable_contribution()->mutable_slice();
@@ -45,6 +47,11 @@ void ReduceToPlace(v1::ClientMessage& message) {
     *message.mutable_contribution() = PlaceIn(message.contribution());
   } else if (message.has_residual_snapshot()) {
     *message.mutable_residual_snapshot() = PlaceIn(message.residual_snapshot());
+  } else if (message.has_handover()) {
+    v1::Handover place;
+    place.set_chunk(message.handover().chunk());
+    place.set_heir(message.handover().heir());
+    *message.mutable_handover() = std::move(place);
   } else if (message.replay().has_contribution()) {
     v1::Replay place = PlaceIn(message.replay());
     *place.mutable_contribution() = PlaceIn(message.replay().contribution());

@@ -8,6 +8,7 @@
 #include "base/status_macros.h"
 #include "codecs/duration.h"
 #include "codecs/layout_codec.h"
+#include "codecs/limits.h"
 
 namespace tally {
 namespace {
@@ -52,6 +53,10 @@ ClientOptions Resuming(ClientOptions options, const absl::optional<SavedRun>& ru
   return options;
 }
 
+// Results of so many rounds may wait for the caller's turn, and of more while they are small.
+constexpr size_t kEarlyRounds = 2 * kMaxRoundsBehind;
+constexpr uint64_t kEarlyBytes = uint64_t{256} << 20;
+
 // Nobody lacks more results than that.
 int KeptRounds(const ClientOptions& options) {
   constexpr int kKeptRounds = 2;
@@ -90,7 +95,8 @@ Session::Session(ClientOptions options, MemberId member, absl::Time now)
       identity_(IdentityOf(options_, layout_, settings_, std::move(member))),
       start_deadline_(now + options_.start_timeout),
       missing_genesis_(options_.layout->chunks().size()),
-      next_round_(options_.first_round) {
+      next_round_(options_.first_round),
+      early_results_(kEarlyRounds * options_.layout->chunks().size(), kEarlyBytes) {
   identity_.watches = options_.entry != RunEntry::kBegin;
   for (const AggregatorAddress& address : options_.aggregators) {
     aggregators_.push_back({AggregatorLink(address, options_.heartbeat_interval)});
@@ -193,16 +199,7 @@ absl::Status Session::StartRound(absl::Time now) {
     aggregators_[a].told_late = false;
     Answered(a, now);
   }
-  std::vector<ChunkResult> later;
-  for (ChunkResult& result : std::exchange(early_results_, {})) {
-    if (result.round == *round_) {
-      if (result.payload != nullptr) early_bytes_ -= result.payload->size();
-      Deliver(std::move(result));
-    } else {
-      later.push_back(std::move(result));
-    }
-  }
-  early_results_ = std::move(later);
+  for (ChunkResult& result : early_results_.Take(*round_)) Deliver(std::move(result));
   ActivateIfLevel(now);
   return absl::OkStatus();
 }
@@ -280,10 +277,7 @@ void Session::OnWelcome(size_t aggregator, const v1::Welcome& welcome, absl::Tim
     return Fail(absl::FailedPreconditionError(absl::StrCat(
         link.Place(), ": the run has begun without this worker, which is not `elastic`")));
   }
-  if (leaving()) {
-    if (link.takes_contributions()) SendLeave(aggregator, now);
-    return;
-  }
+  if (leaving()) return WelcomeLeaver(aggregator, now);
   for (size_t p = 0; p < aggregators_[aggregator].num_chunks; ++p) {
     Chunk& chunk = ChunkAt(aggregator, p);
     if (chunk.open.has_value()) chunk.open->sent = false;
@@ -297,13 +291,13 @@ void Session::OnNotice(size_t aggregator, const v1::Notice& notice) {
 }
 
 void Session::OnRefusal(size_t aggregator, const v1::Refusal& refusal) {
-  if (IsCut(aggregator) || (leaving() && !IsMember())) return;
+  if (IsCut(aggregator) || (leaving() && !IsMemberAt(aggregator))) return;
   // The stream ends next, with the same code and words; what may pass is tried again after that.
   const absl::StatusCode code = RefusalCode(refusal);
   // A newcomer whose incarnation is too early has drawn a later one, or will after Welcome.
   if (newcomer_.has_value() && code == absl::StatusCode::kAborted) return;
-  // An observer may have all that it needs.
-  if (started_ && !IsMember()) return;
+  // The end of its run is no failure of an observer that has all it needs.
+  if (started_ && !IsMember() && WouldEndSoAgain(absl::Status(code, ""))) return;
   if (code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kResourceExhausted ||
       code == absl::StatusCode::kDeadlineExceeded) {
     return;
@@ -321,9 +315,11 @@ void Session::OnBadMessage(size_t aggregator, const absl::Status& why) {
 void Session::OnStreamLost(size_t aggregator, const absl::Status& status, absl::Time now) {
   if (!failure_.ok()) return;
   AggregatorLink& link = aggregators_[aggregator].link;
-  // Nobody needs the memory of an observer.
-  if (leaving() && (status.ok() || !IsMember())) {
+  // Nobody needs the memory of an observer, and one that only hands over may be refused.
+  if (leaving() && (status.ok() || (!IsMemberAt(aggregator) &&
+                                    (!HandsOver(aggregator) || WouldEndSoAgain(status))))) {
     link.End();
+    if (bequest_.has_value()) bequest_->GiveUp(aggregator);
     return EndIfLeft();
   }
   if (!IsCut(aggregator) && WouldEndSoAgain(status)) {

@@ -16,9 +16,13 @@
 #include "absl/types/optional.h"
 #include "base/buffer.h"
 #include "client/aggregator_link.h"
+#include "client/bequest.h"
 #include "client/chunk_archive.h"
 #include "client/chunk_history.h"
 #include "client/client_options.h"
+#include "client/early_results.h"
+#include "client/inheritance.h"
+#include "client/inheritances.h"
 #include "client/newcomer.h"
 #include "client/saved_run.h"
 #include "client/session_action.h"
@@ -99,11 +103,18 @@ class Session {
   absl::Status Contribute(uint32_t chunk, v1::Contribution contribution, SharedBuffer payload,
                           absl::Time now);
 
-  // Takes leave after the last result of a round. An aggregator ends the stream when nobody needs
-  // this worker's memory any more: all others have that result, or are leaving too. RunLeft follows
-  // when all streams have ended.
+  // Takes leave after the last result of a round. `residual` [num_elements], or empty, is handed
+  // over to the heirs that headers name, as far as they come and take it in time. An aggregator
+  // ends the stream when that is done, and nobody needs this worker's memory any more: all others
+  // have that result, or are leaving too. RunLeft follows when all streams have ended.
   // Returns FAILED_PRECONDITION if the run has not started or results are missing.
-  absl::Status Leave(absl::Time now);
+  absl::Status Leave(absl::Span<const float> residual, absl::Time now);
+  // What has become of that residual; null: nothing is to be handed over.
+  const Bequest* bequest() const { return bequest_.has_value() ? &*bequest_ : nullptr; }
+
+  // What leavers have handed over to this worker since the last call; from the first one on it
+  // takes it.
+  std::vector<Inheritance> TakeInheritances() { return inheritances_.Take(); }
 
   // The next round to be opened is one that all workers save their state after.
   void SaveNextRound();
@@ -139,6 +150,11 @@ class Session {
   // A part of the state that this worker has asked for.
   void OnStatePart(size_t aggregator, const v1::StatePart& part, absl::string_view piece,
                    absl::Time now);
+  // What a leaver hands over to this worker, complete and finite; and the heir of what this one
+  // hands over has it.
+  void OnHandover(size_t aggregator, const v1::Handover& handover, SharedBuffer payload,
+                  absl::Time now);
+  void OnHandoverAck(size_t aggregator, const v1::HandoverAck& ack, absl::Time now);
   // A message that cannot be used, and why.
   void OnBadMessage(size_t aggregator, const absl::Status& why);
   // The last event of a stream; another stream may follow.
@@ -227,6 +243,18 @@ class Session {
   // A result is missing that will not come.
   void FailAtEnd(size_t aggregator);
   void SendLeave(size_t aggregator, absl::Time now);
+  // The same, if the aggregator is to know now.
+  void AnnounceLeave(size_t aggregator, absl::Time now);
+  // Some of the residual is still to be handed over there.
+  bool HandsOver(size_t aggregator) const {
+    return bequest_.has_value() && !bequest_->done(aggregator);
+  }
+  // A result that comes after Leave may name an heir.
+  void TakeFarewell(size_t aggregator, const CheckedResult& result, absl::Time now);
+  // Goes on with the hand-over there; when it is over, takes leave for good.
+  void HandOver(size_t aggregator, absl::Time now);
+  void WelcomeLeaver(size_t aggregator, absl::Time now);
+  void EndHandover(absl::Time now);
   // What still comes from there is of a stream that this worker has cut.
   bool IsCut(size_t aggregator) const {
     return aggregators_[aggregator].link.state() == AggregatorLink::State::kCut;
@@ -316,9 +344,12 @@ class Session {
   uint64_t round_replica_digest_ = 0;
   std::vector<std::string> drifted_;
   // Results of rounds that this worker has not opened yet: others may close a round without it.
-  std::vector<ChunkResult> early_results_;
-  uint64_t early_bytes_ = 0;
+  EarlyResults early_results_;
   absl::Time leave_deadline_ = absl::InfiniteFuture();
+  absl::optional<Bequest> bequest_;
+  // Infinite: nothing is handed over any more.
+  absl::Time handover_deadline_ = absl::InfiniteFuture();
+  Inheritances inheritances_;
   // Until the state is there.
   absl::optional<Newcomer> newcomer_;
   absl::optional<SharedState> joined_state_;

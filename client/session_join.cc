@@ -107,6 +107,9 @@ void Session::StartFrom(absl::Time now) {
   joined_state_ = newcomer_->TakeState();
   std::vector<CheckedResult> results = newcomer_->TakeResults();
   newcomer_.reset();
+  for (const CheckedResult& result : results) {
+    if (result.payload != nullptr) early_results_.GrantBacklog(result.payload->size());
+  }
   identity_.genesis.set_initial_state_digest(joined_state_->initial_state_digest);
   for (size_t chunk = 0; chunk < chunks_.size(); ++chunk) {
     const SharedState::ChunkEnd& end = joined_state_->chunks[chunk];

@@ -89,7 +89,7 @@ TEST_F(SessionLateTest, AnObserverWhoseRunIsOverEndsWithWhatItHas) {
   ASSERT_THAT(driver_.StartRound(), IsOk());
   for (const uint32_t chunk : {0u, 1u}) ASSERT_THAT(driver_.Abstain(chunk), IsOk());
   EXPECT_THAT(driver_.Take(), ElementsAre("result 0 missed", "result 1 missed"));
-  ASSERT_THAT(driver_.session().Leave(driver_.now()), IsOk());
+  ASSERT_THAT(driver_.session().Leave({}, driver_.now()), IsOk());
   EXPECT_THAT(driver_.Take(), ElementsAre("left"));
 }
 

@@ -1,8 +1,10 @@
-// How a session takes leave of its run.
+// How a session takes leave of its run, and what is handed over when a worker does.
 #include <algorithm>
+#include <utility>
 
 #include "base/status_macros.h"
 #include "client/session.h"
+#include "codecs/duration.h"
 
 namespace tally {
 namespace {
@@ -13,13 +15,20 @@ constexpr absl::Duration kLeaveTimeout = absl::Minutes(1);
 
 }  // namespace
 
-absl::Status Session::Leave(absl::Time now) {
+absl::Status Session::Leave(absl::Span<const float> residual, absl::Time now) {
   TALLY_RETURN_IF_ERROR(CheckUsable());
   if (missing_results_ > 0) return MissingResultsError();
   leave_deadline_ = now + std::min(kLeaveTimeout, options_.aggregator_timeout);
-  for (size_t a = 0; a < aggregators_.size(); ++a) {
-    if (aggregators_[a].link.takes_contributions()) SendLeave(a, now);
+  if (!residual.empty()) {
+    bequest_.emplace(*options_.layout, aggregators_.size(), identity_.member, residual);
+    for (size_t a = 0; a < aggregators_.size(); ++a) {
+      // No header will name the heir of an observer.
+      if (!IsMemberAt(a)) bequest_->GiveUp(a);
+      if (HandsOver(a)) handover_deadline_ = now + options_.handover_timeout;
+    }
+    if (handover_deadline_ != absl::InfiniteFuture()) leave_deadline_ += options_.handover_timeout;
   }
+  for (size_t a = 0; a < aggregators_.size(); ++a) AnnounceLeave(a, now);
   EndIfLeft();
   return absl::OkStatus();
 }
@@ -27,6 +36,72 @@ absl::Status Session::Leave(absl::Time now) {
 void Session::SendLeave(size_t aggregator, absl::Time now) {
   v1::ClientMessage message;
   message.mutable_leave()->set_last_round(next_round_ - 1);
+  if (HandsOver(aggregator)) {
+    *message.mutable_leave()->mutable_deadline() = EncodeDuration(handover_deadline_ - now);
+  }
+  Send(aggregator, std::move(message), nullptr, now);
+}
+
+void Session::AnnounceLeave(size_t aggregator, absl::Time now) {
+  // An observer's leave would be the end of it.
+  const bool comes_to_hand_over = HandsOver(aggregator) && !IsMemberAt(aggregator);
+  if (comes_to_hand_over || !aggregators_[aggregator].link.takes_contributions()) return;
+  SendLeave(aggregator, now);
+}
+
+void Session::WelcomeLeaver(size_t aggregator, absl::Time now) {
+  AnnounceLeave(aggregator, now);
+  if (!HandsOver(aggregator)) return;
+  bequest_->Restart(aggregator);
+  HandOver(aggregator, now);
+}
+
+void Session::TakeFarewell(size_t aggregator, const CheckedResult& result, absl::Time now) {
+  if (!HandsOver(aggregator)) return;
+  Chunk& chunk = chunks_[result.header.chunk()];
+  if (chunk.history.roster().Has(identity_.member)) {
+    const absl::StatusOr<ChunkHistory::Applied> applied = chunk.history.Apply(result);
+    if (!applied.ok()) return OnBadMessage(aggregator, applied.status());
+    if (applied->duplicate) return;
+    Archive(*applied, result);
+  }
+  bequest_->Read(result.header, result.chain);
+  HandOver(aggregator, now);
+}
+
+void Session::HandOver(size_t aggregator, absl::Time now) {
+  if (!aggregators_[aggregator].link.up()) return;
+  if (bequest_->done(aggregator)) return SendLeave(aggregator, now);
+  absl::optional<Bequest::Gift> gift = bequest_->Next(aggregator, now);
+  if (!gift.has_value()) return;
+  v1::ClientMessage message;
+  *message.mutable_handover() = std::move(gift->message);
+  Send(aggregator, std::move(message), std::move(gift->payload), now);
+}
+
+void Session::EndHandover(absl::Time now) {
+  handover_deadline_ = absl::InfiniteFuture();
+  for (size_t a = 0; a < aggregators_.size(); ++a) {
+    if (!HandsOver(a)) continue;
+    bequest_->GiveUp(a);
+    HandOver(a, now);
+  }
+}
+
+void Session::OnHandoverAck(size_t aggregator, const v1::HandoverAck& ack, absl::Time now) {
+  if (!failure_.ok() || IsCut(aggregator) || !HandsOver(aggregator)) return;
+  bequest_->Acknowledge(ack);
+  HandOver(aggregator, now);
+}
+
+void Session::OnHandover(size_t aggregator, const v1::Handover& handover, SharedBuffer payload,
+                         absl::Time now) {
+  if (!failure_.ok() || leaving() || IsCut(aggregator)) return;
+  if (!inheritances_.Receive(handover, std::move(payload))) return;
+  v1::ClientMessage message;
+  v1::HandoverAck& ack = *message.mutable_handover_ack();
+  ack.set_chunk(handover.chunk());
+  *ack.mutable_leaver() = handover.leaver();
   Send(aggregator, std::move(message), nullptr, now);
 }
 

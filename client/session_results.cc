@@ -4,20 +4,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/session.h"
-#include "codecs/limits.h"
 
 namespace tally {
-namespace {
-
-// Results of so many rounds may wait for the caller's turn, and of more while they are small: a
-// caller that hangs must not fill the memory.
-constexpr size_t kEarlyRounds = 2 * kMaxRoundsBehind;
-constexpr uint64_t kEarlyBytes = uint64_t{256} << 20;
-
-}  // namespace
 
 void Session::OnResult(size_t aggregator, CheckedResult result, absl::Time now) {
-  if (!failure_.ok() || leaving() || IsCut(aggregator)) return;
+  if (!failure_.ok() || IsCut(aggregator)) return;
   const uint32_t index = result.header.chunk();
   if (!aggregators_[aggregator].link.up()) {
     return OnBadMessage(aggregator, absl::DataLossError("`result` must come after `welcome`"));
@@ -27,6 +18,7 @@ void Session::OnResult(size_t aggregator, CheckedResult result, absl::Time now) 
                                         "`result.chunk` = ", index, ", must be a chunk that `",
                                         aggregators_[aggregator].link.name(), "` holds")));
   }
+  if (leaving()) return TakeFarewell(aggregator, result, now);
   if (newcomer_.has_value()) {
     newcomer_->Store(std::move(result));
     return AskForState(now);
@@ -59,6 +51,7 @@ void Session::Apply(size_t aggregator, CheckedResult result, absl::Time now) {
     fence = std::max(fence, dead.incarnation());
     was_evicted |= dead.worker() == self.worker && dead.incarnation() == self.incarnation;
   }
+  if (applied->member) inheritances_.Read(result.header, result.chain, self);
   for (const v1::Member& returned : result.header.returned()) {
     if (returned.worker() == self.worker) activate_round_.reset();
   }
@@ -129,14 +122,8 @@ void Session::TakeResult(const ChunkHistory::Applied& applied, CheckedResult res
     Deliver(std::move(delivered));
     return;
   }
-  if (delivered.payload != nullptr) early_bytes_ += delivered.payload->size();
-  early_results_.push_back(std::move(delivered));
-  if (early_results_.size() > kEarlyRounds * chunks_.size() && early_bytes_ > kEarlyBytes) {
-    Fail(absl::ResourceExhaustedError(
-        absl::StrCat(early_results_.size(), " results of ", early_bytes_,
-                     " bytes wait for this worker to open round ", next_round_,
-                     ": it must keep up with the others, or come anew")));
-  }
+  const absl::Status added = early_results_.Add(std::move(delivered));
+  if (!added.ok()) Fail(added);
 }
 
 void Session::Deliver(ChunkResult result) {

@@ -125,7 +125,7 @@ TEST(SessionTest, CallsOutOfOrderAreRefusedAndChangeNothing) {
   EXPECT_THAT(driver.StartRound(),
               StatusIs(absl::StatusCode::kFailedPrecondition,
                        AllOf(HasSubstr("round 0 is not over"), HasSubstr("chunk 1"))));
-  EXPECT_THAT(driver.session().Leave(driver.now()),
+  EXPECT_THAT(driver.session().Leave({}, driver.now()),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("round 0 is not over")));
   EXPECT_THAT(driver.session().failure(), IsOk());
 }
@@ -394,46 +394,6 @@ TEST(SessionTest, StreamEndThatWouldRepeatEndsTheSession) {
   EXPECT_THAT(driver.session().failure(),
               StatusIs(absl::StatusCode::kUnimplemented,
                        AllOf(HasSubstr("`agg-0`"), HasSubstr("no such method"))));
-}
-
-TEST(SessionTest, LeaveTellsEveryAggregatorAndEndsWithTheLastStream) {
-  SessionDriver driver(OptionsOf(2, 2));
-  driver.Start();
-  ASSERT_THAT(driver.StartRound(), IsOk());
-  for (const uint32_t chunk : {0u, 1u}) {
-    ASSERT_THAT(driver.Contribute(chunk), IsOk());
-    driver.Close(chunk);
-  }
-  driver.Take();
-  ASSERT_THAT(driver.session().Leave(driver.now()), IsOk());
-  EXPECT_THAT(driver.Take(), ElementsAre("leave 0", "leave 1"));
-  EXPECT_EQ(driver.leave().last_round(), 0u);
-  driver.Lose(0, absl::OkStatus());
-  EXPECT_THAT(driver.Take(), IsEmpty());
-  driver.Lose(1, absl::OkStatus());
-  EXPECT_THAT(driver.Take(), ElementsAre("left"));
-  EXPECT_THAT(driver.StartRound(),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("has left the run")));
-}
-
-TEST(SessionTest, LeaveSaysSoAgainOnANewStream) {
-  SessionDriver driver(OptionsOf(2, 2));
-  driver.Start();
-  driver.Lose(0);
-  driver.Advance(absl::Milliseconds(50));
-  driver.Lose(1);
-  driver.Take();
-  ASSERT_THAT(driver.session().Leave(driver.now()), IsOk());
-  EXPECT_THAT(driver.Take(), IsEmpty());
-  driver.Welcome(0);
-  EXPECT_THAT(driver.Take(), ElementsAre("leave 0"));
-  driver.Lose(0, absl::OkStatus());
-  driver.Advance(absl::Milliseconds(50));
-  EXPECT_THAT(driver.Take(), ElementsAre("open 1", "hello 1"));
-  EXPECT_EQ(driver.hello().intent(), v1::INTENT_LEAVING) << "where the run is over it is let go";
-  driver.Welcome(1);
-  driver.Lose(1, absl::OkStatus());
-  EXPECT_THAT(driver.Take(), ElementsAre("leave 1", "left"));
 }
 
 TEST(SessionTest, ValuesMustWaitForTheFirstHalf) {

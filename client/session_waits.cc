@@ -26,14 +26,21 @@ void Session::Tick(absl::Time now) {
     if (now >= aggregators_[a].link.retry_at()) Open(a, now);
     if (now >= aggregators_[a].link.heartbeat_at()) Send(a, HeartbeatAt(now), nullptr, now);
   }
+  if (now >= handover_deadline_) EndHandover(now);
+  for (size_t a = 0; a < aggregators_.size(); ++a) {
+    if (HandsOver(a) && now >= bequest_->next_at(a)) HandOver(a, now);
+  }
   if (newcomer_.has_value()) AskForState(now);
   donor_.ForgetSilent(now - options_.aggregator_timeout);
 }
 
 absl::Time Session::NextTick() const {
   if (!failure_.ok()) return absl::InfiniteFuture();
-  absl::Time next = started_ ? leave_deadline_ : start_deadline_;
+  absl::Time next = started_ ? std::min(leave_deadline_, handover_deadline_) : start_deadline_;
   if (newcomer_.has_value()) next = std::min(next, newcomer_->next_ask_at());
+  for (size_t a = 0; a < aggregators_.size(); ++a) {
+    if (HandsOver(a) && aggregators_[a].link.up()) next = std::min(next, bequest_->next_at(a));
+  }
   for (const Aggregator& aggregator : aggregators_) {
     next = std::min({next, aggregator.link.retry_at(), aggregator.link.heartbeat_at(),
                      aggregator.waiting_since + options_.aggregator_timeout});

@@ -206,7 +206,7 @@ TEST(SessionWaitsTest, ReasonIsForgottenOnceAResultCame) {
 TEST(SessionWaitsTest, LeaveGivesUpOnAStreamThatDoesNotEnd) {
   SessionDriver driver(OptionsOf(1, 1));
   driver.Start();
-  ASSERT_THAT(driver.session().Leave(driver.now()), IsOk());
+  ASSERT_THAT(driver.session().Leave({}, driver.now()), IsOk());
   driver.Take();
   driver.Advance(absl::Seconds(59));
   EXPECT_THAT(driver.session().failure(), IsOk());

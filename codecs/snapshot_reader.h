@@ -7,7 +7,7 @@
 #include "absl/types/optional.h"
 #include "base/buffer.h"
 #include "codecs/layout.h"
-#include "codecs/slices.h"
+#include "codecs/residual_assembler.h"
 #include "proto/tally/v1/recovery.pb.h"
 
 namespace tally {
@@ -23,7 +23,7 @@ struct ReceivedSnapshot {
 class SnapshotReader {
  public:
   // `layout` outlives this.
-  explicit SnapshotReader(const Layout* layout) : layout_(layout) {}
+  explicit SnapshotReader(const Layout* layout) : assembler_(layout, "residual_snapshot") {}
 
   // Takes the next slice; returns the snapshot that it completes, if it does.
   // Returns DATA_LOSS, naming chunk, round, field, value and rule, if the chunk does not exist, the
@@ -33,10 +33,7 @@ class SnapshotReader {
                                                         absl::string_view piece);
 
  private:
-  absl::Status Append(const v1::ResidualSnapshot& slice, absl::string_view piece);
-
-  const Layout* layout_;
-  SliceAssembler assembler_;
+  ResidualAssembler assembler_;
   v1::ResidualSnapshot first_;
 };
 

@@ -116,6 +116,9 @@ ABSL_FLAG(uint64_t, checkpoint_every, 0,
 ABSL_FLAG(uint64_t, resume_after, 0,
           "Goes on from the checkpoint after this round, which every worker must have; equal on "
           "all workers. 0: from the beginning.");
+ABSL_FLAG(uint64_t, leave_after, 0,
+          "If set: this worker leaves after so many rounds, while the others go on, and hands its "
+          "residual over to one of them.");
 ABSL_FLAG(absl::optional<uint32_t>, chunk_elements, absl::nullopt,
           "Elements of a chunk; if empty, what suits the model. Equal on all workers.");
 ABSL_FLAG(uint32_t, arrival_jitter_ms, 0,
@@ -252,6 +255,7 @@ absl::StatusOr<TrainerOptions> ReadTrainerFlags(int argc, char** argv, absl::str
   options.checkpoints = absl::GetFlag(FLAGS_checkpoints);
   options.checkpoint_every = absl::GetFlag(FLAGS_checkpoint_every);
   options.resume_after = absl::GetFlag(FLAGS_resume_after);
+  options.leave_after = absl::GetFlag(FLAGS_leave_after);
   options.chunk_elements = absl::GetFlag(FLAGS_chunk_elements).value_or(defaults.chunk_elements);
   options.arrival_jitter_ms = absl::GetFlag(FLAGS_arrival_jitter_ms);
   options.start_timeout = absl::GetFlag(FLAGS_start_timeout);

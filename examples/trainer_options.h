@@ -50,6 +50,7 @@ struct TrainerOptions {
   std::string checkpoints;        // a directory; empty: none are written
   uint64_t checkpoint_every = 0;  // 0: never
   uint64_t resume_after = 0;      // 0: from the beginning
+  uint64_t leave_after = 0;       // 0: it stays to the end
   uint32_t chunk_elements = 0;
   uint32_t arrival_jitter_ms = 0;
   absl::Duration start_timeout;

@@ -15,6 +15,7 @@
 #include "base/buffer.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
+#include "client/optimizers/take_inheritances.h"
 #include "client/optimizers/training_state.h"
 #include "client/state_scope.h"
 #include "examples/counter_random.h"
@@ -46,12 +47,15 @@ class TrainingLoop {
   absl::StatusOr<TrainingReport> Run() {
     TALLY_ASSIGN_OR_RETURN(const uint64_t first_round, Begin());
     bool point_is_due = false;
-    for (uint64_t round = first_round; round <= options_.rounds || !HasCommonParameters();
-         ++round) {
+    const uint64_t last_round = options_.leave_after == 0
+                                    ? options_.rounds
+                                    : std::min(options_.leave_after, options_.rounds);
+    for (uint64_t round = first_round; round <= last_round || !HasCommonParameters(); ++round) {
       checkpoint_is_due_ |=
           options_.checkpoint_every != 0 && round % options_.checkpoint_every == 0;
       if (checkpoint_is_due_) parts_.client->SaveNextRound();
       TALLY_RETURN_IF_ERROR(parts_.client->takes_part() ? Step(round) : Follow(round));
+      TALLY_RETURN_IF_ERROR(TakeInheritances(parts_.client, parts_.optimizer));
       TALLY_RETURN_IF_ERROR(CompareReplicas(round));
       TALLY_RETURN_IF_ERROR(WriteCheckpointIfDue(round));
       TALLY_RETURN_IF_ERROR(GiveStateIfWanted());
@@ -63,7 +67,7 @@ class TrainingLoop {
       point_is_due = false;
     }
     report_.seconds = absl::ToDoubleSeconds(TrainingTime());
-    TALLY_RETURN_IF_ERROR(parts_.client->Leave());
+    TALLY_RETURN_IF_ERROR(Leave(/*others_go_on=*/last_round < options_.rounds));
     const ClientStatistics traffic = parts_.client->statistics();
     report_.bytes_up = BytesUp(traffic);
     report_.bytes_down = BytesDown(traffic);
@@ -152,6 +156,19 @@ class TrainingLoop {
     Buffer bytes(state.size());
     std::memcpy(bytes.data(), state.data(), state.size());
     return parts_.client->GiveState(std::move(bytes));
+  }
+
+  // Where everybody ends nobody could take a residual.
+  absl::Status Leave(bool others_go_on) {
+    if (!others_go_on) return parts_.client->Leave();
+    TALLY_RETURN_IF_ERROR(parts_.client->Leave(parts_.optimizer->Residual()));
+    const ClientStatistics statistics = parts_.client->statistics();
+    report_.handed_over_norm = statistics.handed_over_norm;
+    report_.discarded_norm = statistics.discarded_norm;
+    LogInfo(absl::StrCat("worker `", options_.worker, "` has left after round ", report_.rounds,
+                         ": handed over a residual of norm ", report_.handed_over_norm,
+                         ", lost one of norm ", report_.discarded_norm));
+    return absl::OkStatus();
   }
 
   static uint64_t BytesUp(const ClientStatistics& traffic) {

@@ -159,6 +159,8 @@ std::string FormatReport(const TrainingReport& report) {
   add("bits_per_parameter_down", number(BitsPerParameterDown(report)));
   add("missed_contributions", count(report.missed_contributions));
   add("joined_after", count(report.joined_after));
+  add("handed_over_norm", number(report.handed_over_norm));
+  add("discarded_norm", number(report.discarded_norm));
   add("longest_round_seconds", number(report.longest_round_seconds));
   add("measured_rounds", count(report.measured_rounds));
   add("mean_cosine", number(report.mean_cosine));
@@ -194,6 +196,8 @@ absl::StatusOr<TrainingReport> ParseReport(absl::string_view json) {
   TALLY_RETURN_IF_ERROR(Read(object, "compressed_bytes_down", &report.compressed_bytes_down));
   TALLY_RETURN_IF_ERROR(Read(object, "missed_contributions", &report.missed_contributions));
   TALLY_RETURN_IF_ERROR(Read(object, "joined_after", &report.joined_after));
+  TALLY_RETURN_IF_ERROR(Read(object, "handed_over_norm", &report.handed_over_norm));
+  TALLY_RETURN_IF_ERROR(Read(object, "discarded_norm", &report.discarded_norm));
   TALLY_RETURN_IF_ERROR(Read(object, "longest_round_seconds", &report.longest_round_seconds));
   TALLY_RETURN_IF_ERROR(Read(object, "measured_rounds", &report.measured_rounds));
   TALLY_RETURN_IF_ERROR(Read(object, "mean_cosine", &report.mean_cosine));

@@ -43,6 +43,9 @@ struct TrainingReport {
   uint64_t missed_contributions = 0;
   // Of a worker that came when the run had begun: the round after which the others' state stood.
   uint64_t joined_after = 0;
+  // Norms of what this worker handed over when it left before the others, and of what nobody took.
+  double handed_over_norm = 0;
+  double discarded_norm = 0;
   // From a step's gradients to its end, the exchange included: what a fault, or somebody who comes,
   // costs this worker at most.
   double longest_round_seconds = 0;

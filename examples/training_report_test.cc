@@ -34,6 +34,8 @@ TrainingReport Example() {
           .compressed_bytes_down = 1200,
           .missed_contributions = 1,
           .joined_after = 5,
+          .handed_over_norm = 2.5,
+          .discarded_norm = 0.25,
           .longest_round_seconds = 0.125,
           .measured_rounds = 7,
           .mean_cosine = 0.8125,
@@ -77,6 +79,8 @@ TEST(TrainingReportTest, ReadsBackWhatItWrote) {
   EXPECT_EQ(read->compressed_bytes_up, written.compressed_bytes_up);
   EXPECT_EQ(read->compressed_bytes_down, written.compressed_bytes_down);
   EXPECT_EQ(read->missed_contributions, written.missed_contributions);
+  EXPECT_EQ(read->handed_over_norm, written.handed_over_norm);
+  EXPECT_EQ(read->discarded_norm, written.discarded_norm);
   EXPECT_EQ(read->joined_after, written.joined_after);
   EXPECT_EQ(read->longest_round_seconds, written.longest_round_seconds);
   EXPECT_EQ(read->measured_rounds, written.measured_rounds);

@@ -7,6 +7,7 @@
 
 #include "absl/types/optional.h"
 #include "base/simulated_clock.h"
+#include "client/inheritance.h"
 #include "examples/checkpoint.h"
 #include "examples/mlp_model.h"
 #include "examples/parameters_digest.h"
@@ -42,6 +43,11 @@ class CountingClient final : public Client {
     left = true;
     return absl::OkStatus();
   }
+  absl::Status Leave(absl::Span<const float> residual) override {
+    handed_over.assign(residual.begin(), residual.end());
+    return Leave();
+  }
+  std::vector<Inheritance> TakeInheritances() override { return std::exchange(inheritances, {}); }
   const Buffer* joined_state() const override { return nullptr; }
   bool state_wanted() const override { return false; }
   absl::Status GiveState(Buffer) override { return absl::OkStatus(); }
@@ -54,6 +60,8 @@ class CountingClient final : public Client {
   std::string waiting_for() const override { return ""; }
 
   bool left = false;
+  std::vector<float> handed_over;
+  std::vector<Inheritance> inheritances;
   int announced = 0;
   uint64_t replica_digest = 0;
   std::vector<std::string> drifted;

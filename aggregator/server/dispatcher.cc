@@ -84,6 +84,16 @@ void Dispatcher::Leave(StreamId stream, const v1::Leave& leave) {
   CarryOut(engine_.HandleLeave(stream, leave, clock_->Now()));
 }
 
+void Dispatcher::Handover(StreamId stream, v1::Handover handover, std::string piece) {
+  const MutexLock lock(&mutex_);
+  CarryOut(engine_.HandleHandover(stream, std::move(handover), std::move(piece), clock_->Now()));
+}
+
+void Dispatcher::HandoverAck(StreamId stream, const v1::HandoverAck& ack) {
+  const MutexLock lock(&mutex_);
+  CarryOut(engine_.HandleHandoverAck(stream, ack, clock_->Now()));
+}
+
 void Dispatcher::Activate(StreamId stream, const v1::Activate& activate) {
   const MutexLock lock(&mutex_);
   CarryOut(engine_.HandleActivate(stream, activate, clock_->Now()));

@@ -63,6 +63,8 @@ class Dispatcher {
   void SnapshotAck(StreamId stream, const v1::ResidualSnapshotAck& ack);
   void Heartbeat(StreamId stream, const v1::Heartbeat& heartbeat);
   void Leave(StreamId stream, const v1::Leave& leave);
+  void Handover(StreamId stream, v1::Handover handover, std::string piece);
+  void HandoverAck(StreamId stream, const v1::HandoverAck& ack);
   void Activate(StreamId stream, const v1::Activate& activate);
   void StateRequest(StreamId stream, const v1::StateRequest& request);
   void StatePart(StreamId stream, v1::StatePart part, std::string piece);

@@ -80,6 +80,13 @@ absl::Status ExchangeStream::HandleMessage() {
     case v1::ClientMessage::kLeave:
       dispatcher_->Leave(id_, message.leave());
       return absl::OkStatus();
+    case v1::ClientMessage::kHandover:
+      dispatcher_->Handover(id_, std::move(*message.mutable_handover()),
+                            std::move(*message.mutable_payload()));
+      return absl::OkStatus();
+    case v1::ClientMessage::kHandoverAck:
+      dispatcher_->HandoverAck(id_, message.handover_ack());
+      return absl::OkStatus();
     case v1::ClientMessage::kActivate:
       dispatcher_->Activate(id_, message.activate());
       return absl::OkStatus();

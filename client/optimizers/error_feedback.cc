@@ -119,15 +119,15 @@ absl::Status ErrorFeedback::Add(uint64_t offset, float factor, absl::Span<const 
   return backend_.Blend(1.0f, sum, factor, x, sum);
 }
 
-double ErrorFeedback::Norm() const {
+void ErrorFeedback::ForEachTile(
+    absl::FunctionRef<void(uint64_t offset, absl::Span<const float> residual)> visit) const {
   std::vector<float> residual(kTileElements);
   std::vector<float> scales(segments_.max_pieces());
-  double sum_of_squares = 0.0;
   for (uint32_t c = 0; c < chunks_.size(); ++c) {
     for (size_t t = 0; t < segments_.num_tiles(c); ++t) {
       const SegmentMap::Tile tile = segments_.tile(c, t);
-      absl::Span<const float> rest = absl::MakeConstSpan(sum_).subspan(
-          layout_.chunks()[c].offset + tile.begin, tile.num_elements);
+      const uint64_t offset = layout_.chunks()[c].offset + tile.begin;
+      absl::Span<const float> rest = absl::MakeConstSpan(sum_).subspan(offset, tile.num_elements);
       if (chunks_[c].last == Last::kCounted) {
         const absl::Span<float> left = absl::MakeSpan(residual).first(tile.num_elements);
         const SignBlock leaving = TileOf(LastOf(c), tile, absl::MakeSpan(scales));
@@ -137,10 +137,25 @@ double ErrorFeedback::Norm() const {
         TALLY_CHECK(status.ok(), status.message());
         rest = left;
       }
-      sum_of_squares += backend_.SumOfSquares(rest);
+      visit(offset, rest);
     }
   }
+}
+
+double ErrorFeedback::Norm() const {
+  double sum_of_squares = 0.0;
+  ForEachTile([&](uint64_t, absl::Span<const float> residual) {
+    sum_of_squares += backend_.SumOfSquares(residual);
+  });
   return std::sqrt(sum_of_squares);
+}
+
+std::vector<float> ErrorFeedback::Residual() const {
+  std::vector<float> flat(layout_.num_elements());
+  ForEachTile([&](uint64_t offset, absl::Span<const float> residual) {
+    std::copy(residual.begin(), residual.end(), flat.begin() + static_cast<std::ptrdiff_t>(offset));
+  });
+  return flat;
 }
 
 void ErrorFeedback::Save(SavedStateWriter& writer) const {

@@ -74,6 +74,8 @@ class ErrorFeedback {
   // Norm (2) of the residual, without the contributions that are about to leave it. A pass over all
   // of it.
   double Norm() const;
+  // It, in the order of the flat vector [num_elements]: zero on the dense part.
+  std::vector<float> Residual() const;
 
   // Between rounds.
   void Save(SavedStateWriter& writer) const;
@@ -94,6 +96,9 @@ class ErrorFeedback {
     Buffer contribution;      // in the layout of codecs/sign_codec.h
   };
 
+  // Visits the residual tile by tile.
+  void ForEachTile(
+      absl::FunctionRef<void(uint64_t offset, absl::Span<const float> residual)> visit) const;
   // The chunk's last contribution.
   SignBlock LastOf(uint32_t chunk) const;
   absl::Span<float> SumOf(uint32_t chunk, const SegmentMap::Tile& tile);

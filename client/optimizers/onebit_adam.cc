@@ -56,6 +56,16 @@ class OneBitAdam final : public Optimizer {
     return Step(parameters, parameters);
   }
 
+  std::vector<float> Residual() const override {
+    const ScopedFloatEnvironment float_environment;
+    return signs_ == nullptr ? std::vector<float>() : signs_->Residual();
+  }
+
+  absl::Status Inherit(uint64_t offset, absl::Span<const float> x) override {
+    const ScopedFloatEnvironment float_environment;
+    return signs_ == nullptr ? NoResidualError() : signs_->Add(offset, 1.0f, x);
+  }
+
   std::string Save(StateScope scope) const override;
   absl::Status LoadState(absl::string_view bytes) override;
 

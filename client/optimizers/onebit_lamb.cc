@@ -78,6 +78,16 @@ class OneBitLamb final : public Optimizer {
     return Step(parameters, parameters);
   }
 
+  std::vector<float> Residual() const override {
+    const ScopedFloatEnvironment float_environment;
+    return frozen_ == nullptr ? std::vector<float>() : frozen_->signs.Residual();
+  }
+
+  absl::Status Inherit(uint64_t offset, absl::Span<const float> x) override {
+    const ScopedFloatEnvironment float_environment;
+    return frozen_ == nullptr ? NoResidualError() : frozen_->signs.Add(offset, 1.0f, x);
+  }
+
   std::string Save(StateScope scope) const override;
   absl::Status LoadState(absl::string_view bytes) override;
 

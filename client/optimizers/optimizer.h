@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
 #include "absl/types/span.h"
@@ -83,6 +85,18 @@ class Optimizer {
   // Errors as Step.
   virtual absl::Status Follow(absl::Span<float> parameters) = 0;
 
+  // This worker's residual [layout.num_elements()], in the order of the flat vector: what it has
+  // put in and not got across, which a worker that goes hands over (Client::Leave). Empty for
+  // methods without one. What missed a dense exchange is not part of it. Not during a Step.
+  virtual std::vector<float> Residual() const { return {}; }
+
+  // What a worker that left has handed over joins this one's residual: elements [offset, offset +
+  // x.size()) of the flat vector. Not during a Step.
+  // Returns FAILED_PRECONDITION if the method has no residual now.
+  virtual absl::Status Inherit(uint64_t /*offset*/, absl::Span<const float> /*x*/) {
+    return NoResidualError();
+  }
+
   // The whole state, residual included, for a checkpoint next to the parameters. Not during a Step.
   // Between exchanges both are this worker's own: parameters that others are to load must be saved
   // while they are common. Empty once a Step has failed.
@@ -100,6 +114,11 @@ class Optimizer {
   // Returns INVALID_ARGUMENT if it belongs to another method or layout, or to options under which
   // the state has other parts; DATA_LOSS if it is damaged. On error nothing has changed.
   virtual absl::Status LoadState(absl::string_view state) = 0;
+
+ protected:
+  absl::Status NoResidualError() const {
+    return absl::FailedPreconditionError(absl::StrCat(name(), " has no residual now"));
+  }
 };
 
 }  // namespace tally

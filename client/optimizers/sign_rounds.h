@@ -69,6 +69,7 @@ class SignRounds {
 
   // As ErrorFeedback.
   double Norm() const { return residual_->Norm(); }
+  std::vector<float> Residual() const { return residual_->Residual(); }
   void Save(SavedStateWriter& writer) const;
   // Returns INVALID_ARGUMENT if the saved one has other sizes; then nothing has changed.
   absl::Status Load(const SavedState& saved);

@@ -186,6 +186,17 @@ void SketchFeedback::Measure(uint64_t index, float update, Weights weights, Grou
   ++measured.num_chosen;
 }
 
+std::vector<float> SketchFeedback::Residual() const {
+  std::vector<float> flat = sum_;
+  flat.resize(layout_.num_elements());
+  return flat;
+}
+
+absl::Status SketchFeedback::Add(uint64_t offset, absl::Span<const float> x) {
+  const absl::Span<float> sum = absl::MakeSpan(sum_).subspan(offset, x.size());
+  return backend_.Blend(1.0f, sum, 1.0f, x, sum);
+}
+
 double SketchFeedback::Norm() const { return std::sqrt(backend_.SumOfSquares(sum_)); }
 
 void SketchFeedback::Save(SavedStateWriter& writer) const {

@@ -72,6 +72,10 @@ class SketchFeedback {
   // a [num_compressed]
   absl::Span<const float> sum() const { return sum_; }
   double Norm() const;
+  // The sum in the order of the flat vector [num_elements]: zero on the dense part.
+  std::vector<float> Residual() const;
+  // a += x on elements [offset, offset + x.size()) of the flat vector; between rounds.
+  absl::Status Add(uint64_t offset, absl::Span<const float> x);
 
   void Save(SavedStateWriter& writer) const;
   // The sum that Save wrote, for Restore. Returns INVALID_ARGUMENT if it has another size.

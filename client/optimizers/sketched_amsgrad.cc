@@ -70,6 +70,16 @@ class SketchedAmsgrad final : public Optimizer {
     return Step(parameters, parameters);
   }
 
+  std::vector<float> Residual() const override {
+    const ScopedFloatEnvironment float_environment;
+    return feedback_.Residual();
+  }
+
+  absl::Status Inherit(uint64_t offset, absl::Span<const float> x) override {
+    const ScopedFloatEnvironment float_environment;
+    return feedback_.Add(offset, x);
+  }
+
   std::string Save(StateScope scope) const override {
     if (parts_.driver().failed()) return "";
     SavedStateWriter writer = parts_.BeginSave(name(), scope);

@@ -83,6 +83,18 @@ class TopkSgd final : public Optimizer {
     return Step(parameters, parameters);
   }
 
+  std::vector<float> Residual() const override {
+    std::vector<float> flat = residual_;
+    flat.resize(parts_.layout().num_elements());
+    return flat;
+  }
+
+  absl::Status Inherit(uint64_t offset, absl::Span<const float> x) override {
+    const ScopedFloatEnvironment float_environment;
+    const absl::Span<float> residual = absl::MakeSpan(residual_).subspan(offset, x.size());
+    return parts_.backend().Blend(1.0f, residual, 1.0f, x, residual);
+  }
+
   std::string Save(StateScope scope) const override {
     if (parts_.driver().failed()) return "";
     SavedStateWriter writer = parts_.BeginSave(name(), scope);

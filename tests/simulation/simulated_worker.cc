@@ -261,7 +261,7 @@ void SimulatedWorker::GoOn() {
     if (session_.next_round() > last_round_) {
       leaving_ = true;
       thinking_ = true;  // for ever
-      TALLY_CHECK(session_.Leave(now).ok(), "a worker leaves between rounds");
+      TALLY_CHECK(session_.Leave({}, now).ok(), "a worker leaves between rounds");
     } else {
       const uint64_t round = session_.next_round();
       TALLY_CHECK(session_.StartRound(now).ok(), "a round starts when the last one is over");

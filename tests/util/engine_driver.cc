@@ -6,6 +6,7 @@
 
 #include "absl/types/variant.h"
 #include "base/check.h"
+#include "codecs/duration.h"
 #include "codecs/limits.h"
 #include "kernels/backends.h"
 
@@ -36,9 +37,10 @@ void EngineDriver::Contribute(StreamId stream, const TestContribution& contribut
   }
 }
 
-void EngineDriver::Leave(StreamId stream, uint64_t last_round) {
+void EngineDriver::Leave(StreamId stream, uint64_t last_round, absl::Duration stays_for) {
   v1::Leave leave;
   leave.set_last_round(last_round);
+  if (stays_for > absl::ZeroDuration()) *leave.mutable_deadline() = EncodeDuration(stays_for);
   CarryOut(engine_.HandleLeave(stream, leave, now_));
 }
 
@@ -123,6 +125,11 @@ void EngineDriver::CarryOut(Actions actions) {
         inbox.state_parts.emplace_back(std::move(*message.mutable_state_part()),
                                        std::move(*message.mutable_payload()));
       }
+      if (message.has_handover()) {
+        inbox.handovers.emplace_back(std::move(*message.mutable_handover()),
+                                     std::move(*message.mutable_payload()));
+      }
+      if (message.has_handover_ack()) inbox.handover_acks.push_back(message.handover_ack());
     }
     void operator()(const SendResult& send) const {
       for (const StreamId stream : send.streams) {

@@ -36,6 +36,8 @@ struct EngineInbox {
   std::vector<v1::StateRequest> state_requests;
   // With the bytes of each.
   std::vector<std::pair<v1::StatePart, std::string>> state_parts;
+  std::vector<std::pair<v1::Handover, std::string>> handovers;
+  std::vector<v1::HandoverAck> handover_acks;
   // Set once the stream is closed by the engine.
   absl::optional<absl::Status> closed;
 };
@@ -58,7 +60,15 @@ class EngineDriver {
   void Heartbeat(StreamId stream, const v1::Heartbeat& heartbeat = {}) {
     CarryOut(engine_.HandleHeartbeat(stream, heartbeat, now_));
   }
-  void Leave(StreamId stream, uint64_t last_round = 0);
+  // Stays that long to hand its residual over.
+  void Leave(StreamId stream, uint64_t last_round = 0,
+             absl::Duration stays_for = absl::ZeroDuration());
+  void HandOver(StreamId stream, v1::Handover handover, std::string piece) {
+    CarryOut(engine_.HandleHandover(stream, std::move(handover), std::move(piece), now_));
+  }
+  void AcknowledgeHandover(StreamId stream, const v1::HandoverAck& ack) {
+    CarryOut(engine_.HandleHandoverAck(stream, ack, now_));
+  }
   void Activate(StreamId stream, uint64_t round);
   void RequestState(StreamId stream, uint64_t id, uint64_t received_bytes = 0);
   void GiveState(StreamId stream, v1::StatePart part, std::string piece) {

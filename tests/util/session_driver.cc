@@ -36,6 +36,13 @@ std::string SessionDriver::Line(const SessionAction& action) {
     case v1::ClientMessage::kLeave:
       leave_ = sent.message.leave();
       return absl::StrCat("leave ", sent.aggregator);
+    case v1::ClientMessage::kHandover:
+      handover_ = sent.message.handover();
+      return absl::StrCat("hand chunk ", handover_.chunk(), " to ", handover_.heir(), " by ",
+                          sent.aggregator);
+    case v1::ClientMessage::kHandoverAck:
+      return absl::StrCat("take chunk ", sent.message.handover_ack().chunk(), " of ",
+                          sent.message.handover_ack().leaver().worker());
     case v1::ClientMessage::kActivate:
       return absl::StrCat("activate ", sent.message.activate().round(), " at ", sent.aggregator);
     case v1::ClientMessage::kStateRequest:

@@ -30,14 +30,16 @@ class SessionDriver {
   absl::Time now() const { return now_; }
 
   // One line per action since the last call, in order: "open 0", "hello 0", "send chunk 3 to 1",
-  // "abstain chunk 3 to 1", "heartbeat 0", "leave 0", "activate 7 at 0", "ask 0", "give state to
-  // 0", "cut 0", "started", "result 3 counted", "result 3 missed", "left", "failed".
+  // "abstain chunk 3 to 1", "heartbeat 0", "leave 0", "hand chunk 3 to w-2 by 0", "take
+  // chunk 3 of w-2", "activate 7 at 0", "ask 0", "give state to 0", "cut 0", "started", "result 3
+  // counted", "result 3 missed", "left", "failed".
   std::vector<std::string> Take();
   // Of the last messages of these kinds that Take() has seen.
   const v1::Hello& hello() const { return hello_; }
   const v1::Contribution& contribution() const { return contribution_; }
   const v1::Heartbeat& heartbeat() const { return heartbeat_; }
   const v1::Leave& leave() const { return leave_; }
+  const v1::Handover& handover() const { return handover_; }
   const v1::StateRequest& state_request() const { return state_request_; }
   const v1::StatePart& state_part() const { return state_part_; }
 
@@ -74,6 +76,7 @@ class SessionDriver {
   v1::Contribution contribution_;
   v1::Heartbeat heartbeat_;
   v1::Leave leave_;
+  v1::Handover handover_;
   v1::StateRequest state_request_;
   v1::StatePart state_part_;
 };

@@ -1,0 +1,45 @@
+// Which inheritances a worker takes.
+#ifndef TALLY_CLIENT_INHERITANCES_H_
+#define TALLY_CLIENT_INHERITANCES_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <vector>
+
+#include "base/buffer.h"
+#include "client/inheritance.h"
+#include "codecs/roster.h"
+#include "proto/tally/v1/exchange.pb.h"
+#include "proto/tally/v1/membership.pb.h"
+
+namespace tally {
+
+// Takes an inheritance once, and only if a header has promised it to this worker while it was a
+// member: what a leaver sends again, or to a later process of the same name, adds nothing. Not
+// thread-safe.
+class Inheritances {
+ public:
+  // Takes in what a header of a chunk, after which `self` is in the roster, promises to it.
+  void Read(const v1::ResultHeader& header, uint64_t chain, const MemberId& self);
+  // Whether the leaver is to be told that it is here, now or from before. A caller that has never
+  // asked for inheritances gets none.
+  bool Receive(const v1::Handover& message, SharedBuffer payload);
+  // What has come since the last call.
+  std::vector<Inheritance> Take();
+
+ private:
+  struct Promise {
+    MemberId leaver;
+    uint64_t chain = 0;
+    bool is_here = false;
+  };
+
+  bool asked_ = false;
+  std::map<uint32_t, std::deque<Promise>> promises_;  // by chunk, the newest ones
+  std::vector<Inheritance> here_;
+};
+
+}  // namespace tally
+
+#endif  // TALLY_CLIENT_INHERITANCES_H_
