@@ -197,6 +197,14 @@ bool ChunkRound::ready() const {
   return somebody_stays;
 }
 
+bool ChunkRound::needs_rounds_before(uint64_t round) const {
+  // Rounds are compared modulo 2^64: a genesis stands at the first round minus one.
+  const uint64_t genesis = description_->first_round - 1;
+  const absl::optional<ResidualFloor>& floor = custody_.floor();
+  return residual_ != nullptr && floor.has_value() &&
+         floor->place.round - genesis < round - genesis;
+}
+
 bool ChunkRound::secured() const {
   const absl::optional<ResidualFloor>& floor = custody_.floor();
   return residual_ == nullptr || (floor.has_value() && floor->chain == history_.chain());

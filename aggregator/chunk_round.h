@@ -66,6 +66,8 @@ class ChunkRound {
     // Whom the header takes in, and whom it makes an observer again.
     std::vector<MemberId> activated;
     std::vector<MemberId> returned;
+    // Whose leave it tells of, and who inherits.
+    std::vector<v1::Departure> left;
     // Whose replicated state is another than that of most; unset if nobody has told of one.
     absl::optional<std::vector<std::string>> drifted;
   };
@@ -172,6 +174,9 @@ class ChunkRound {
   size_t num_arrived() const { return num_arrived_; }
   // The round has begun and is not over.
   bool under_way() const { return phase_ == Phase::kSealed || num_arrived_ > 0 || place_.half > 0; }
+  // A crash now would need what workers have of earlier rounds: contributions to them, or a
+  // snapshot of the residual.
+  bool needs_rounds_before(uint64_t round) const;
   // The residual would not survive a crash now.
   bool unprotected() const { return residual_ != nullptr && custody_.unprotected(); }
   // Members that have neither contributed to the open exchange nor gone; their order is the

@@ -300,6 +300,7 @@ ChunkRound::Published ChunkRound::Append(v1::ResultHeader header, SharedBuffer p
   for (const v1::Member& member : header.returned()) {
     published.returned.push_back({member.worker(), member.incarnation()});
   }
+  published.left.assign(header.left().begin(), header.left().end());
   published.result =
       history_.Append(std::move(header), std::move(payload), std::move(advice), residual_is_zero);
   if (residual_is_zero) {

@@ -163,6 +163,7 @@ void Job::SendPublished(ChunkRound::Published published, absl::Time now, Actions
   Broadcast(published.result, actions);
   if (published.snapshot.has_value()) SendSnapshotTo(*published.snapshot, actions);
   NoteDrifted(published, actions);
+  NoteHeirs(published);
   MoveMembers(published);
   AdvanceFrontier(now);
 }

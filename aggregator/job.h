@@ -145,6 +145,8 @@ class Job {
     uint64_t gone_from = 0;
     // Until then, in running time, a member that has left stays to hand its residual over.
     absl::Duration stays_until;
+    // By chunk, who inherits, as headers have said; without payload.
+    std::map<uint32_t, v1::Handover> heirs;
     // The last round here in which it told that it was late; unset: never.
     absl::optional<uint64_t> late_in;
   };
@@ -204,6 +206,11 @@ class Job {
   void ForgetEvicted();
   // Some members go on.
   bool somebody_stays() const;
+  bool IsNeeded(const MemberState& leaver) const;
+  // A header has named heirs.
+  void NoteHeirs(const ChunkRound::Published& published);
+  // Tells a leaver whose stream broke who they are: the others may be further than it can follow.
+  void SendHeirs(const MemberId& leaver, Actions& actions) const;
   // Where the heir of that name is now, if it is here.
   absl::optional<StreamId> StreamOfHeir(const std::string& worker) const;
   // Lets go of members that have left and are not needed any more.

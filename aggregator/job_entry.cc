@@ -122,6 +122,7 @@ absl::StatusOr<std::vector<std::shared_ptr<const StoredResult>>> Job::MissedResu
     if (progress.has_head()) heads[progress.chunk()] = &progress.head();
   }
   std::vector<std::shared_ptr<const StoredResult>> missed;
+  const MemberId self = {hello.member().worker(), hello.member().incarnation()};
   for (const ChunkRound& chunk : chunks_) {
     const ChunkLog& history = chunk.history();
     const auto found = heads.find(chunk.chunk());
@@ -136,6 +137,8 @@ absl::StatusOr<std::vector<std::shared_ptr<const StoredResult>>> Job::MissedResu
       std::move(results.begin(), results.end(), std::back_inserter(missed));
       continue;
     }
+    // Who has left need not follow.
+    if (hello.intent() == v1::INTENT_LEAVING && !history.roster().Has(self)) continue;
     const Place place = {head.round(), head.half()};
     if (observes || history.Contains(place, head.chain())) {
       return LostTrackError(chunk.chunk(), head);
@@ -198,6 +201,7 @@ absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1:
     TryStart(now, actions);
   }
   if (hello.intent() != v1::INTENT_LEAVING) return absl::OkStatus();
+  SendHeirs(member, actions);
   // The worker's own, which says how long it stays, follows.
   v1::Leave leave;
   leave.set_last_round(hello.last_round());

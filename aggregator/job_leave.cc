@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "aggregator/job.h"
@@ -21,16 +22,12 @@ void Job::HandleLeave(const MemberId& member, const v1::Leave& leave, absl::Time
   const uint64_t gone_from = leave.last_round() + 1;  // Of one that leaves before round 0: 0.
   Hear(member, gone_from, now);
   for (ChunkRound& chunk : chunks_) chunk.CancelActivation(member);
-  const auto observer = observers_.find(member.worker);
-  if (observer != observers_.end() && observer->second.incarnation == member.incarnation) {
-    return DropObserver(member.worker, absl::OkStatus(), actions);
-  }
-  const auto found = members_.find(member.worker);
-  if (found == members_.end() || !formed_) return;
-  found->second.left = true;
-  found->second.gone_from = gone_from;
-  found->second.stays_until = running_time_ + std::clamp(DecodeDuration(leave.deadline()),
-                                                         absl::ZeroDuration(), kLongestStay);
+  MemberState* const leaver = FindState(member);
+  if (leaver == nullptr || !formed_) return;
+  leaver->left = true;
+  leaver->gone_from = gone_from;
+  leaver->stays_until = running_time_ + std::clamp(DecodeDuration(leave.deadline()),
+                                                   absl::ZeroDuration(), kLongestStay);
   for (ChunkRound& chunk : chunks_) {
     chunk.Leave(member, gone_from);
     SealIfReady(chunk, now, actions);
@@ -43,17 +40,55 @@ bool Job::somebody_stays() const {
                      [](const auto& entry) { return !entry.second.left && !entry.second.evicted; });
 }
 
+// While others go on, a crash must not lose what only the leaver could give: its last results,
+// contributions that are in no snapshot yet, or the newest snapshot.
+bool Job::IsNeeded(const MemberState& leaver) const {
+  const auto lacks_results = [&leaver](const auto& entry) {
+    const MemberState& other = entry.second;
+    return !other.left && !other.evicted && other.open_round < leaver.gone_from;
+  };
+  const auto lacks_snapshot = [&leaver](const ChunkRound& chunk) {
+    return chunk.needs_rounds_before(leaver.gone_from);
+  };
+  return running_time_ < leaver.stays_until ||
+         std::any_of(members_.begin(), members_.end(), lacks_results) ||
+         std::any_of(chunks_.begin(), chunks_.end(), lacks_snapshot);
+}
+
 void Job::ReleaseLeavers(Actions& actions) {
-  const bool has_heirs = somebody_stays();
-  for (auto& [worker, leaver] : members_) {
-    if (!leaver.left || !leaver.stream.has_value()) continue;
-    const bool is_needed =
-        std::any_of(members_.begin(), members_.end(), [&leaver = leaver](const auto& entry) {
-          return !entry.second.left && !entry.second.evicted &&
-                 entry.second.open_round < leaver.gone_from;
-        });
-    const bool hands_over = has_heirs && running_time_ < leaver.stays_until;
-    if (!is_needed && !hands_over) CloseMember(leaver, absl::OkStatus(), actions);
+  const bool others_go_on = somebody_stays();
+  for (auto& [worker, state] : members_) {
+    if (!state.left || (others_go_on && IsNeeded(state))) continue;
+    CloseMember(state, absl::OkStatus(), actions);
+  }
+  std::vector<std::string> done;
+  for (const auto& [worker, state] : observers_) {
+    const bool hands_over = others_go_on && running_time_ < state.stays_until;
+    if (state.left && !hands_over) done.push_back(worker);
+  }
+  for (const std::string& worker : done) DropObserver(worker, absl::OkStatus(), actions);
+}
+
+void Job::NoteHeirs(const ChunkRound::Published& published) {
+  for (const v1::Departure& left : published.left) {
+    MemberState* const leaver = FindState({left.member().worker(), left.member().incarnation()});
+    if (leaver == nullptr) continue;
+    const uint32_t chunk = published.result->message.chunk();
+    v1::Handover& note = leaver->heirs[chunk];
+    note.set_chunk(chunk);
+    *note.mutable_leaver() = left.member();
+    note.set_heir(left.heir());
+    note.set_after_chain(published.result->chain);
+  }
+}
+
+void Job::SendHeirs(const MemberId& leaver, Actions& actions) const {
+  const MemberState* const state = FindState(leaver);
+  if (state == nullptr || !state->stream.has_value()) return;
+  for (const auto& [chunk, note] : state->heirs) {
+    SendControl send{.stream = *state->stream};
+    *send.message.mutable_handover() = note;
+    actions.push_back(std::move(send));
   }
 }
 

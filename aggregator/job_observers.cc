@@ -144,7 +144,7 @@ bool Job::InSomeRoster(const MemberId& member) const {
 
 void Job::CloseLost(const JobRecovery& recovery, Actions& actions) {
   const auto lost = [&](const MemberId& member) {
-    for (size_t i = 0; i < chunks_.size(); ++i) {
+    for (size_t i = 0; i < chunks_.size() && !FindState(member)->left; ++i) {
       const absl::optional<v1::Entry> head = recovery.chunks()[i].HeadOf(member);
       if (head.has_value() && !chunks_[i].history().LeadsOnFrom(*head)) {
         return LostTrackError(chunks_[i].chunk(), *head);

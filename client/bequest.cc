@@ -53,10 +53,20 @@ void Bequest::Read(const v1::ResultHeader& header, uint64_t chain) {
   if (chunk.state != State::kUnnamed) return;
   for (const v1::Departure& left : header.left()) {
     if (left.member().worker() != leaver_.worker) continue;
-    chunk.state = left.heir().empty() ? State::kLost : State::kGiven;
-    chunk.heir = left.heir();
-    chunk.chain = chain;
+    v1::Handover note;
+    note.set_chunk(header.chunk());
+    note.set_heir(left.heir());
+    note.set_after_chain(chain);
+    Read(note);
   }
+}
+
+void Bequest::Read(const v1::Handover& note) {
+  if (note.chunk() >= chunks_.size() || chunks_[note.chunk()].state != State::kUnnamed) return;
+  Chunk& chunk = chunks_[note.chunk()];
+  chunk.state = note.heir().empty() ? State::kLost : State::kGiven;
+  chunk.heir = note.heir();
+  chunk.chain = note.after_chain();
 }
 
 absl::optional<uint32_t> Bequest::Given(size_t aggregator) const {

@@ -34,6 +34,8 @@ class Bequest {
 
   // Takes in what a header of the chunk says of its leaver and heir.
   void Read(const v1::ResultHeader& header, uint64_t chain);
+  // The same, where the header is out of this worker's reach: a handover without payload.
+  void Read(const v1::Handover& note);
   // What is to be sent to that aggregator now, and its payload; unset: nothing, or what was sent
   // may still be on its way. One that is not acknowledged is given again after a while.
   struct Gift {

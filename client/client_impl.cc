@@ -307,7 +307,9 @@ class ClientImpl final : public Client, private Transport::Events {
   void OnMessage(size_t aggregator, v1::ServerMessage message) override {
     const uint64_t num_bytes = message.ByteSizeLong();
     if (message.has_residual_snapshot()) return TakeSnapshot(aggregator, &message);
-    if (message.has_handover()) return TakeHandover(aggregator, &message);
+    if (message.has_handover() && message.handover().has_slice()) {
+      return TakeHandover(aggregator, &message);
+    }
     if (!message.has_result()) {
       MutexLock lock(&mutex_);
       statistics_.other_bytes_received += num_bytes;
@@ -346,6 +348,8 @@ class ClientImpl final : public Client, private Transport::Events {
       case v1::ServerMessage::kStatePart:
         return session_.OnStatePart(aggregator, message.state_part(), message.payload(),
                                     clock_->Now());
+      case v1::ServerMessage::kHandover:
+        return session_.OnHeir(aggregator, message.handover(), clock_->Now());
       case v1::ServerMessage::kHandoverAck:
         return session_.OnHandoverAck(aggregator, message.handover_ack(), clock_->Now());
       case v1::ServerMessage::kNeed:

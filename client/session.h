@@ -154,6 +154,8 @@ class Session {
   // hands over has it.
   void OnHandover(size_t aggregator, const v1::Handover& handover, SharedBuffer payload,
                   absl::Time now);
+  // An aggregator tells again who inherits from this worker.
+  void OnHeir(size_t aggregator, const v1::Handover& note, absl::Time now);
   void OnHandoverAck(size_t aggregator, const v1::HandoverAck& ack, absl::Time now);
   // A message that cannot be used, and why.
   void OnBadMessage(size_t aggregator, const absl::Status& why);
@@ -243,8 +245,6 @@ class Session {
   // A result is missing that will not come.
   void FailAtEnd(size_t aggregator);
   void SendLeave(size_t aggregator, absl::Time now);
-  // The same, if the aggregator is to know now.
-  void AnnounceLeave(size_t aggregator, absl::Time now);
   // Some of the residual is still to be handed over there.
   bool HandsOver(size_t aggregator) const {
     return bequest_.has_value() && !bequest_->done(aggregator);

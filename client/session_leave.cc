@@ -28,7 +28,9 @@ absl::Status Session::Leave(absl::Span<const float> residual, absl::Time now) {
     }
     if (handover_deadline_ != absl::InfiniteFuture()) leave_deadline_ += options_.handover_timeout;
   }
-  for (size_t a = 0; a < aggregators_.size(); ++a) AnnounceLeave(a, now);
+  for (size_t a = 0; a < aggregators_.size(); ++a) {
+    if (aggregators_[a].link.takes_contributions()) SendLeave(a, now);
+  }
   EndIfLeft();
   return absl::OkStatus();
 }
@@ -42,15 +44,8 @@ void Session::SendLeave(size_t aggregator, absl::Time now) {
   Send(aggregator, std::move(message), nullptr, now);
 }
 
-void Session::AnnounceLeave(size_t aggregator, absl::Time now) {
-  // An observer's leave would be the end of it.
-  const bool comes_to_hand_over = HandsOver(aggregator) && !IsMemberAt(aggregator);
-  if (comes_to_hand_over || !aggregators_[aggregator].link.takes_contributions()) return;
-  SendLeave(aggregator, now);
-}
-
 void Session::WelcomeLeaver(size_t aggregator, absl::Time now) {
-  AnnounceLeave(aggregator, now);
+  if (aggregators_[aggregator].link.takes_contributions()) SendLeave(aggregator, now);
   if (!HandsOver(aggregator)) return;
   bequest_->Restart(aggregator);
   HandOver(aggregator, now);
@@ -61,8 +56,8 @@ void Session::TakeFarewell(size_t aggregator, const CheckedResult& result, absl:
   Chunk& chunk = chunks_[result.header.chunk()];
   if (chunk.history.roster().Has(identity_.member)) {
     const absl::StatusOr<ChunkHistory::Applied> applied = chunk.history.Apply(result);
-    if (!applied.ok()) return OnBadMessage(aggregator, applied.status());
-    if (applied->duplicate) return;
+    // A leaver that was away may have lost track: then a note tells it who inherits.
+    if (!applied.ok() || applied->duplicate) return;
     Archive(*applied, result);
   }
   bequest_->Read(result.header, result.chain);
@@ -91,6 +86,15 @@ void Session::EndHandover(absl::Time now) {
 void Session::OnHandoverAck(size_t aggregator, const v1::HandoverAck& ack, absl::Time now) {
   if (!failure_.ok() || IsCut(aggregator) || !HandsOver(aggregator)) return;
   bequest_->Acknowledge(ack);
+  HandOver(aggregator, now);
+}
+
+void Session::OnHeir(size_t aggregator, const v1::Handover& note, absl::Time now) {
+  if (!failure_.ok() || IsCut(aggregator) || !HandsOver(aggregator) ||
+      note.chunk() % aggregators_.size() != aggregator) {
+    return;
+  }
+  bequest_->Read(note);
   HandOver(aggregator, now);
 }
 

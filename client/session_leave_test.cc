@@ -130,10 +130,10 @@ TEST_F(SessionHandoverTest, WhatIsNotTakenIsGivenAgainAndOverANewStreamAtOnce) {
   driver_.Lose(0);
   driver_.Advance(absl::Seconds(1));
   driver_.Take();
-  EXPECT_EQ(driver_.hello().intent(), v1::INTENT_OBSERVER) << "it is in no roster there";
-  EXPECT_THAT(driver_.hello().chunks(), IsEmpty()) << "the others are further by now";
+  EXPECT_EQ(driver_.hello().intent(), v1::INTENT_LEAVING);
   driver_.WelcomeAsObserver(0, 3);
-  EXPECT_THAT(driver_.Take(), ElementsAre("hand chunk 0 to w-2 by 0"));
+  EXPECT_THAT(driver_.Take(), ElementsAre("leave 0", "hand chunk 0 to w-2 by 0"));
+  EXPECT_TRUE(driver_.leave().has_deadline());
 }
 
 TEST_F(SessionHandoverTest, WhatNobodyTakesInTimeIsLostAndCounted) {

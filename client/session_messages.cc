@@ -14,11 +14,7 @@ v1::ClientMessage Session::HelloTo(size_t aggregator) const {
   hello.set_run(options_.run);
   hello.set_seed(options_.seed);
   *hello.mutable_member() = EncodeMember(identity_.member);
-  // It has left all chunks there, and comes to hand something over.
-  const bool has_left = HandsOver(aggregator) && !IsMemberAt(aggregator);
-  if (has_left) {
-    hello.set_intent(v1::INTENT_OBSERVER);
-  } else if (leaving()) {
+  if (leaving()) {
     hello.set_intent(v1::INTENT_LEAVING);
     hello.set_last_round(next_round_ - 1);
   } else if (newcomer_.has_value() || joined_state_.has_value()) {
@@ -38,8 +34,6 @@ v1::ClientMessage Session::HelloTo(size_t aggregator) const {
   std::vector<Roster> last_rosters;
   for (size_t p = 0; p < aggregators_[aggregator].num_chunks; ++p) {
     const Chunk& chunk = ChunkAt(aggregator, p);
-    // The others may have gone further than this worker could follow.
-    if (bequest_.has_value() && !chunk.history.roster().Has(identity_.member)) continue;
     if (!chunk.history.begun()) {
       if (!resumed_.has_value()) continue;
       v1::ChunkProgress& progress = *hello.add_chunks();

@@ -187,6 +187,42 @@ TEST_F(ScenarioTest, AnAggregatorDiesWhileAWorkerIsRoundsBehind) {
   EXPECT_GT(late, 0u);
 }
 
+// F15: a worker leaves, and the aggregator dies before or after the snapshot that follows.
+TEST_F(ScenarioTest, AnAggregatorDiesWhileAWorkerLeaves) {
+  for (uint64_t seed = 0; seed < kRunsPerScenario; ++seed) {
+    SimulationOptions options = JobOf(seed);
+    options.snapshot_interval = 64;
+    const absl::Duration at = Moment(seed);
+    options.script = {
+        {.kind = Kind::kLeaveWorker, .at = at, .worker = 1 + static_cast<uint32_t>(seed % 4)},
+        {Kind::kKillAggregator, at + absl::Milliseconds(5 * seed), absl::Milliseconds(50), 0}};
+    const SimulationReport report = Play(options);
+    EXPECT_THAT(Evicted(report), IsEmpty());
+    EXPECT_FALSE(LostAResidual(report)) << "seed " << seed;
+    ASSERT_THAT(report.bequests, SizeIs(1));
+    const SimulationReport::Bequeathed& bequest = report.bequests.begin()->second;
+    EXPECT_GT(bequest.inherited, 0);
+    EXPECT_EQ(bequest.discarded, 0) << "seed " << seed;
+  }
+}
+
+// F26: two leave at a time: neither is the other's heir. And those who are left leave as well.
+TEST_F(ScenarioTest, WorkersLeaveTogether) {
+  for (uint64_t seed = 0; seed < kRunsPerScenario; ++seed) {
+    SimulationOptions options = JobOf(seed);
+    const absl::Duration at = Moment(seed);
+    options.cuts = absl::Milliseconds(100);
+    for (const uint32_t w : {1u, 3u}) {
+      options.script.push_back({.kind = Kind::kLeaveWorker, .at = at, .worker = w});
+    }
+    const SimulationReport report = Play(options);
+    EXPECT_THAT(report.bequests, SizeIs(2));
+    for (const auto& [worker, bequest] : report.bequests) {
+      EXPECT_EQ(bequest.discarded, 0) << worker << ", seed " << seed;
+    }
+  }
+}
+
 // F27: a process stands still, another one takes its place, and the first comes to itself.
 TEST_F(ScenarioTest, AProcessIsReplacedWhileItStandsStill) {
   for (uint64_t seed = 0; seed < kRunsPerScenario; ++seed) {

@@ -55,16 +55,20 @@ absl::Status CheckOneHistory(const SimulationOptions& options, const SimulationR
     }
     if (first == nullptr) {
       // Those who were there from the beginning come first, but for killed ones that came back.
-      if (Contains(report.newcomers, worker) || Contains(report.outrun_workers, worker)) continue;
+      if (Contains(report.newcomers, worker) || Contains(report.outrun_workers, worker) ||
+          Contains(report.early_leavers, worker)) {
+        continue;
+      }
       first = &history;
       first_worker = worker;
     }
     for (const auto& [chunk, entries] : history) {
       if (MayDiffer(report, worker, entries)) continue;
       const std::vector<AppliedEntry>& others = first->at(chunk);
-      // A newcomer's begins later, and ends earlier if it never came level.
-      const bool is_newcomer =
-          Contains(report.newcomers, worker) || Contains(report.outrun_workers, worker);
+      // A newcomer's begins later, and ends earlier if it never came level; so does a leaver's.
+      const bool is_newcomer = Contains(report.newcomers, worker) ||
+                               Contains(report.outrun_workers, worker) ||
+                               Contains(report.early_leavers, worker);
       size_t first_entry = 0;
       if (is_newcomer && !entries.empty()) {
         while (first_entry < others.size() && others[first_entry].place < entries[0].place) {
@@ -88,6 +92,26 @@ absl::Status CheckOneHistory(const SimulationOptions& options, const SimulationR
   return absl::OkStatus();
 }
 
+// What a leaver handed over was taken, once; what it counts as lost may have been taken all the
+// same, if the heir's word was lost (I9).
+absl::Status CheckBequests(const SimulationReport& report) {
+  if (report.inherited_twice > 0) {
+    return absl::DataLossError(absl::StrCat(report.inherited_twice, " residuals were taken twice"));
+  }
+  // Norms are roots.
+  constexpr double kRounding = 1e-9;
+  for (const auto& [worker, bequest] : report.bequests) {
+    const double slack = kRounding * (bequest.handed_over + bequest.discarded);
+    if (bequest.inherited < bequest.handed_over - slack ||
+        bequest.inherited > bequest.handed_over + bequest.discarded + slack) {
+      return absl::DataLossError(absl::StrCat(worker, " handed over ", bequest.handed_over,
+                                              " and lost ", bequest.discarded, ", but others have ",
+                                              bequest.inherited));
+    }
+  }
+  return absl::OkStatus();
+}
+
 bool AnybodyEvicted(const History& history) {
   for (const auto& [chunk, entries] : history) {
     for (const AppliedEntry& entry : entries) {
@@ -101,8 +125,10 @@ bool AnybodyEvicted(const History& history) {
 absl::Status CheckNothingLost(const SimulationReport& report) {
   for (const auto& [worker, history] : report.histories) {
     for (const auto& [chunk, entries] : history) {
-      // One that was outrun may have been held for dead before.
-      if (!report.outrun_workers.empty() && AnybodyEvicted(history)) continue;
+      // One that was outrun, or was leaving, may have been held for dead before.
+      const bool may_have_been_evicted =
+          !report.outrun_workers.empty() || !report.early_leavers.empty();
+      if (may_have_been_evicted && AnybodyEvicted(history)) continue;
       for (const AppliedEntry& entry : entries) {
         if (!entry.header.residual_rebased()) continue;
         return absl::DataLossError(absl::StrCat(worker, ", chunk ", chunk, ", ",
@@ -141,6 +167,7 @@ SimulationOptions ScheduleOf(uint64_t seed) {
     options.max_late = 1 + static_cast<uint32_t>(choices.Below(options.workers));
     options.longest_thought = choices.Between(absl::Milliseconds(20), absl::Milliseconds(1500));
   }
+  if (choices.OneIn(4)) options.leaves = choices.Between(absl::Milliseconds(200), absl::Seconds(2));
   if (choices.OneIn(4)) {
     // So that processes die after others were evicted. Streams are tried again every 2 s.
     options.evict_after = absl::Seconds(8);
@@ -153,16 +180,19 @@ absl::Status CheckSchedule(const SimulationOptions& options) {
   const SimulationReport report = Simulate(options);
   TALLY_RETURN_IF_ERROR(report.status);
   TALLY_RETURN_IF_ERROR(CheckOneHistory(options, report));
+  TALLY_RETURN_IF_ERROR(CheckBequests(report));
   if (!report.killed_workers.empty() || !report.late_leavers.empty() ||
       !report.evicted_workers.empty()) {
     return absl::OkStatus();
   }
   TALLY_RETURN_IF_ERROR(CheckNothingLost(report));
-  // Who came when, and who was late, depends on the time that faults take.
-  if (!report.newcomers.empty() || options.max_late > 0) return absl::OkStatus();
+  // Who came or went when, and who was late, depends on the time that faults take.
+  if (!report.newcomers.empty() || !report.early_leavers.empty() || options.max_late > 0) {
+    return absl::OkStatus();
+  }
   SimulationOptions calm = options;
   calm.aggregator_kills = calm.cuts = calm.worker_kills = calm.partitions = calm.pauses =
-      calm.joins = absl::InfiniteDuration();
+      calm.joins = calm.leaves = absl::InfiniteDuration();
   calm.script.clear();
   const SimulationReport undisturbed = Simulate(calm);
   TALLY_RETURN_IF_ERROR(undisturbed.status);

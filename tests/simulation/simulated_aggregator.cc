@@ -128,6 +128,13 @@ absl::Status SimulatedAggregator::Handle(SimulatedStream& stream, v1::ClientMess
       CarryOut(engine_->HandleStatePart(stream.id, std::move(*message.mutable_state_part()),
                                         std::move(*message.mutable_payload()), now));
       return absl::OkStatus();
+    case v1::ClientMessage::kHandover:
+      CarryOut(engine_->HandleHandover(stream.id, std::move(*message.mutable_handover()),
+                                       std::move(*message.mutable_payload()), now));
+      return absl::OkStatus();
+    case v1::ClientMessage::kHandoverAck:
+      CarryOut(engine_->HandleHandoverAck(stream.id, message.handover_ack(), now));
+      return absl::OkStatus();
     case v1::ClientMessage::kLeave:
       CarryOut(engine_->HandleLeave(stream.id, message.leave(), now));
       return absl::OkStatus();

@@ -1,6 +1,8 @@
 #include "tests/simulation/simulated_job.h"
 
 #include <algorithm>
+#include <cstring>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -36,6 +38,7 @@ class SimulatedJob {
     Repeat(options.partitions, [this] { Part(); });
     Repeat(options.pauses, [this] { Pause(); });
     Repeat(options.joins, [this] { Join(); });
+    Repeat(options.leaves, [this] { Leave(); });
     for (const ScriptedFault& fault : options_.script) {
       network_.events().After(fault.at, [this, fault] { Play(fault); });
     }
@@ -61,10 +64,39 @@ class SimulatedJob {
       if (worker->came_too_late()) report_.outrun_workers.push_back(worker->name());
       if (worker->was_evicted()) report_.evicted_workers.push_back(worker->name());
     }
+    ReportBequests();
     return std::move(report_);
   }
 
  private:
+  static double SumOfSquares(const Buffer& payload) {
+    std::vector<float> values(payload.size() / sizeof(float));
+    std::memcpy(values.data(), payload.data(), payload.size());
+    double sum = 0;
+    for (const float value : values) sum += double{value} * value;
+    return sum;
+  }
+
+  void ReportBequests() {
+    for (const auto& worker : workers_) {
+      const Bequest* const bequest = worker->bequest();
+      if (bequest == nullptr || !worker->failure().ok() || worker->dead()) continue;
+      report_.bequests[worker->name()] = {
+          .handed_over = bequest->handed_over_norm() * bequest->handed_over_norm(),
+          .discarded = bequest->discarded_norm() * bequest->discarded_norm()};
+    }
+    std::set<std::pair<std::string, uint32_t>> taken;
+    for (const auto& worker : workers_) {
+      for (const Inheritance& inheritance : worker->inherited()) {
+        const bool is_first = taken.insert({inheritance.leaver, inheritance.chunk}).second;
+        report_.inherited_twice += is_first ? 0 : 1;
+        const auto bequest = report_.bequests.find(inheritance.leaver);
+        if (bequest == report_.bequests.end()) continue;
+        bequest->second.inherited += SumOfSquares(*inheritance.payload);
+      }
+    }
+  }
+
   static uint64_t CountedEntries(const std::map<uint32_t, std::vector<AppliedEntry>>& history) {
     uint64_t count = 0;
     for (const auto& [chunk, entries] : history) {
@@ -145,6 +177,8 @@ class SimulatedJob {
         return workers_[fault.worker]->PauseUntil(end);
       case ScriptedFault::Kind::kReplaceWorker:
         return StartNewcomer(workers_[fault.worker]->name(), RunEntry::kJoin);
+      case ScriptedFault::Kind::kLeaveWorker:
+        return Leave(*workers_[fault.worker]);
       case ScriptedFault::Kind::kPart:
         return Part(*workers_[fault.worker], fault.aggregator, end);
     }
@@ -176,14 +210,35 @@ class SimulatedJob {
     size_t num_members = 0;
     for (const auto& worker : workers_) {
       if (!worker->finished()) alive.push_back(worker.get());
-      if (worker->takes_part()) ++num_members;
+      if (worker->takes_part() && !worker->leaves_early()) ++num_members;
     }
     if (alive.empty()) return;
     SimulatedWorker& worker = *alive[faults_.Below(alive.size())];
     // Somebody keeps the state.
-    if (num_members < (worker.takes_part() ? 2 : 1)) return;
+    const bool is_kept = worker.takes_part() && !worker.leaves_early();
+    if (num_members < (is_kept ? 2 : 1)) return;
     report_.killed_workers.push_back(worker.name());
     worker.Kill();
+  }
+
+  void Leave() {
+    if (!all_started()) return;
+    std::vector<SimulatedWorker*> members;
+    for (const auto& worker : workers_) {
+      if (worker->takes_part() && !worker->leaves_early()) members.push_back(worker.get());
+    }
+    // Somebody goes on.
+    if (members.size() > 1) Leave(*members[faults_.Below(members.size())]);
+  }
+
+  void Leave(SimulatedWorker& worker) {
+    // Multiples of 1/64, some of them zero; whole chunks too.
+    std::vector<float> residual(SimulatedLayout(options_.dealt).num_elements());
+    for (size_t i = 0; i < residual.size(); ++i) {
+      if (i / 256 != faults_.Below(4)) residual[i] = static_cast<float>(faults_.Below(64)) / 64;
+    }
+    report_.early_leavers.push_back(worker.name());
+    worker.LeaveEarly(std::move(residual));
   }
 
   // A new worker comes, or a new process of one that is gone.

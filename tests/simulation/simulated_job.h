@@ -30,6 +30,7 @@ struct ScriptedFault {
     kPauseWorker,
     kReplaceWorker,  // another process of it comes, while this one may live
     kPart,           // the worker cannot reach the aggregator
+    kLeaveWorker,    // it leaves while the others go on
   };
   Kind kind = Kind::kKillAggregator;
   absl::Duration at;
@@ -61,6 +62,8 @@ struct SimulationOptions {
   absl::Duration worker_kills = absl::InfiniteDuration();
   // Workers that come when the run has begun: new ones, and new processes of killed ones.
   absl::Duration joins = absl::InfiniteDuration();
+  // Workers that leave while others go on, and hand their residuals over.
+  absl::Duration leaves = absl::InfiniteDuration();
   // Processes that stand still for a while, as under SIGSTOP: mostly a few seconds, sometimes
   // longer than it takes to be evicted.
   absl::Duration pauses = absl::InfiniteDuration();
@@ -101,6 +104,17 @@ struct SimulationReport {
   std::vector<std::string> evicted_workers;
   // Workers that were late, returned to observer, and had not come in again when the run was over.
   std::vector<std::string> outrun_workers;
+  // Workers that left while others went on.
+  std::vector<std::string> early_leavers;
+  // Of each of these that ended as it wished: squared norms.
+  struct Bequeathed {
+    double handed_over = 0;
+    double discarded = 0;
+    double inherited = 0;  // by others
+  };
+  std::map<std::string, Bequeathed> bequests;
+  // Residuals of a chunk that somebody took twice.
+  uint64_t inherited_twice = 0;
   // Workers that came when the run had begun, and took part or not.
   std::vector<std::string> newcomers;
   // Contributions that a round closed without.

@@ -14,8 +14,11 @@
 #include "aggregator/engine.h"
 #include "aggregator/replay_reader.h"
 #include "base/choices.h"
+#include "client/bequest.h"
 #include "client/client_options.h"
+#include "client/inheritance.h"
 #include "client/session.h"
+#include "codecs/handover_reader.h"
 #include "kernels/backend.h"
 #include "tests/simulation/event_queue.h"
 #include "tests/simulation/inbox.h"
@@ -38,6 +41,8 @@ struct SimulatedStream {
   // Of the aggregator's side, from Welcome on.
   std::unique_ptr<ContributionReader> contributions;
   std::unique_ptr<ReplayReader> replays;
+  // Of the worker's side.
+  std::unique_ptr<HandoverReader> handovers;
 };
 
 // What processes share: time, chance and the wires.
@@ -123,6 +128,16 @@ class SimulatedWorker {
 
   // Ends it without a word.
   void Kill();
+  // It leaves when its round is over, and hands `residual` over.
+  void LeaveEarly(std::vector<float> residual) { bequest_ = std::move(residual); }
+  bool leaves_early() const { return !bequest_.empty(); }
+  // What has become of it; null: it has not left so.
+  const Bequest* bequest() const { return session_.bequest(); }
+  // What leavers have handed over to it.
+  const std::vector<Inheritance>& inherited() {
+    TakeInheritances();
+    return inherited_;
+  }
   // Stands still until then; what arrives waits.
   void PauseUntil(absl::Time time) { inbox_.PauseUntil(time); }
   Inbox& inbox() { return inbox_; }
@@ -155,6 +170,7 @@ class SimulatedWorker {
 
  private:
   void CarryOut();
+  void TakeInheritances();
   void ScheduleTick();
   void CutStreamTo(size_t aggregator);
   // What the trainer's replicated state is here: the chains of what it has applied.
@@ -181,6 +197,8 @@ class SimulatedWorker {
   std::map<uint32_t, std::vector<AppliedEntry>> history_;
   // Of a newcomer, before its first entry of each chunk.
   std::vector<uint64_t> first_chains_;
+  std::vector<float> bequest_;
+  std::vector<Inheritance> inherited_;
   uint64_t tick_ = 0;
   Inbox inbox_;
   bool thinking_ = false;

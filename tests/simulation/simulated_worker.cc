@@ -108,6 +108,21 @@ void SimulatedWorker::ReceiveControl(const SimulatedStream& stream,
     case v1::ServerMessage::kStatePart:
       session_.OnStatePart(stream.aggregator, message.state_part(), message.payload(), now);
       break;
+    case v1::ServerMessage::kHandover: {
+      if (!message.handover().has_slice()) {
+        session_.OnHeir(stream.aggregator, message.handover(), now);
+        break;
+      }
+      const auto received =
+          streams_[stream.aggregator]->handovers->Take(message.handover(), message.payload());
+      if (received.has_value()) {
+        session_.OnHandover(stream.aggregator, received->message, received->payload, now);
+      }
+      break;
+    }
+    case v1::ServerMessage::kHandoverAck:
+      session_.OnHandoverAck(stream.aggregator, message.handover_ack(), now);
+      break;
     default:
       TALLY_CHECK(false, message.ShortDebugString());
   }
@@ -201,6 +216,7 @@ void SimulatedWorker::CarryOut() {
   for (SessionAction& action : session_.TakeActions()) {
     if (const auto* open = absl::get_if<OpenStream>(&action)) {
       streams_[open->aggregator] = network_->Open(this, open->aggregator);
+      streams_[open->aggregator]->handovers = std::make_unique<HandoverReader>(&*options_.layout);
     } else if (const auto* cut = absl::get_if<CutStream>(&action)) {
       CutStreamTo(cut->aggregator);
     } else if (absl::holds_alternative<RunStarted>(action)) {
@@ -258,10 +274,11 @@ void SimulatedWorker::GoOn() {
     if (finished()) return;
     const absl::Time now = network_->events().now();
     GiveStateIfWanted();
-    if (session_.next_round() > last_round_) {
+    TakeInheritances();
+    if (session_.next_round() > last_round_ || leaves_early()) {
       leaving_ = true;
       thinking_ = true;  // for ever
-      TALLY_CHECK(session_.Leave({}, now).ok(), "a worker leaves between rounds");
+      TALLY_CHECK(session_.Leave(bequest_, now).ok(), "a worker leaves between rounds");
     } else {
       const uint64_t round = session_.next_round();
       TALLY_CHECK(session_.StartRound(now).ok(), "a round starts when the last one is over");
@@ -271,6 +288,12 @@ void SimulatedWorker::GoOn() {
     }
     CarryOut();
   });
+}
+
+void SimulatedWorker::TakeInheritances() {
+  for (Inheritance& inheritance : session_.TakeInheritances()) {
+    inherited_.push_back(std::move(inheritance));
+  }
 }
 
 void SimulatedWorker::Contribute(uint32_t chunk, const Exchange& exchange, uint32_t half) {
