@@ -42,8 +42,24 @@ std::shared_ptr<const StoredResult> ChunkRound::Form(const Roster& roster, Saved
                      .chain = result->chain,
                      .epoch = roster.epoch(),
                      .is_zero = residual_ == nullptr});
+  for (const MemberId& member : roster.members()) {
+    last_counted_[member.worker] = {member.incarnation, result->place};
+  }
   Open({description_->first_round, 0}, now);
   return result;
+}
+
+absl::optional<Place> ChunkRound::LastCounted(const MemberId& member) const {
+  const absl::optional<size_t> position = history_.roster().IndexOf(member.worker);
+  if (position.has_value() && history_.roster().members()[*position] == member &&
+      staged_[*position].has_value() && !staged_[*position]->abstain) {
+    return place_;
+  }
+  const auto found = last_counted_.find(member.worker);
+  if (found == last_counted_.end() || found->second.first != member.incarnation) {
+    return absl::nullopt;
+  }
+  return found->second.second;
 }
 
 absl::optional<ResidualCustody::Order> ChunkRound::Restore(ChunkRecovery::Recovered recovered,

@@ -8,6 +8,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -182,6 +183,9 @@ class ChunkRound {
   // Members that have neither contributed to the open exchange nor gone; their order is the
   // roster's.
   std::vector<MemberId> missing() const;
+  // The last exchange that counts a contribution of the member, or will when it is sealed; the
+  // round before the first one: none does. Unset: this aggregator has not seen all of its rounds.
+  absl::optional<Place> LastCounted(const MemberId& member) const;
   // When the open exchange opened, and when the first contribution to it came.
   absl::Time opened_at() const { return opened_at_; }
   absl::Time first_arrival_at() const { return first_arrival_at_; }
@@ -249,6 +253,8 @@ class ChunkRound {
   // Members that were taken in and have not contributed since.
   std::set<std::string> idle_;
   absl::Time closes_at_ = absl::InfiniteFuture();
+  // By worker, the last exchange that counts its incarnation.
+  std::map<std::string, std::pair<uint64_t, Place>> last_counted_;
   // Exchanges running that members have missed, by worker; and who misses the sealed one.
   std::map<std::string, int> misses_;
   std::vector<std::string> late_;

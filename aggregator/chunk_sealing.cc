@@ -110,6 +110,8 @@ void ChunkRound::NameArrivals(const std::vector<bool>& stays) {
       continue;
     }
     *sealed_header_.add_activated() = EncodeMember(arrival.member);
+    // None of its contributions is counted yet.
+    last_counted_[arrival.member.worker] = {arrival.member.incarnation, place_};
     idle_.insert(arrival.member.worker);
     ++size;
     entry = arrivals_.erase(entry);
@@ -213,6 +215,7 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
     }
     task.payloads.push_back(std::move(contribution.payload));
     participants.push_back(i);
+    last_counted_[roster.members()[i].worker] = {roster.members()[i].incarnation, place_};
     if (stays[i]) sealed_participants_.push_back(roster.members()[i]);
   }
   task.divisor = static_cast<uint32_t>(

@@ -151,6 +151,34 @@ TEST_F(EngineTest, EvictsASilentMemberBeforeWitnesses) {
                                                       HasSubstr("this worker was evicted"))));
 }
 
+TEST_F(EngineTest, TellsWhoIsDeadWhatItCounts) {
+  const std::vector<EngineWorker*> workers = StartRun(3);
+  for (EngineWorker* const worker : workers) worker->Contribute(0, 1);
+  // Of chunk 1 the round is still open; what is here will count.
+  workers[2]->Contribute(1, 1);
+  v1::Heartbeat heartbeat;
+  heartbeat.add_fences()->set_worker("w-2");
+  heartbeat.mutable_fences(0)->set_incarnation(102);
+  driver_->Heartbeat(workers[0]->stream(), heartbeat);
+  const auto expect_told = [](const absl::optional<v1::Welcome>& welcome) {
+    ASSERT_TRUE(welcome.has_value());
+    EXPECT_EQ(welcome->verdict(), v1::Welcome::VERDICT_FENCED);
+    EXPECT_EQ(welcome->fence().incarnation(), 102u);
+    ASSERT_EQ(welcome->chunks_size(), 2);
+    for (const v1::Welcome::ChunkState& chunk : welcome->chunks()) {
+      EXPECT_EQ(chunk.last_counted().round(), 0u);
+    }
+  };
+  expect_told(workers[2]->inbox().welcome);
+  for (const int i : {0, 1}) {
+    for (const uint32_t chunk : {1u, 0u}) workers[i]->Contribute(chunk, 1);
+  }
+  workers[2]->Reconnect();
+  expect_told(workers[2]->inbox().welcome);
+  EXPECT_THAT(workers[2]->closed(), Optional(StatusIs(absl::StatusCode::kFailedPrecondition,
+                                                      HasSubstr("this worker was evicted"))));
+}
+
 TEST_F(EngineTest, EvictsWhoIsHeardButKeepsTheOthersWaiting) {
   const std::vector<EngineWorker*> workers = StartRun(3);
   for (const int i : {0, 1}) workers[i]->Contribute(0, 1);

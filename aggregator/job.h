@@ -241,6 +241,9 @@ class Job {
   // Tells an incarnation that comes too early the highest one.
   absl::Status CheckMayObserve(StreamId stream, const MemberId& member, v1::Welcome welcome,
                                Actions& actions) const;
+  // Tells an incarnation that is dead so, and what is counted of it.
+  void SendFenced(StreamId stream, const MemberId& member, v1::Welcome welcome,
+                  Actions& actions) const;
   static void CloseMember(MemberState& member, const absl::Status& status, Actions& actions);
   absl::Status CheckWindow(uint32_t chunk, uint64_t round) const;
   void SealIfReady(ChunkRound& chunk, absl::Time now, Actions& actions);

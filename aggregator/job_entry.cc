@@ -98,21 +98,36 @@ absl::Status Job::CheckMayObserve(StreamId stream, const MemberId& member, v1::W
   const uint64_t dead = fence == fences_.end() ? 0 : fence->second;
   const uint64_t here = IncarnationHere(member.worker);
   if (member.incarnation <= dead || member.incarnation < here) {
-    const uint64_t highest = std::max(dead, here);
-    welcome.set_verdict(v1::Welcome::VERDICT_FENCED);
-    *welcome.mutable_fence() = EncodeMember({member.worker, highest});
-    SendControl send{.stream = stream};
-    *send.message.mutable_welcome() = std::move(welcome);
-    actions.push_back(std::move(send));
+    SendFenced(stream, member, std::move(welcome), actions);
     return absl::AbortedError(absl::StrCat("`member.incarnation` = ", member.incarnation,
-                                           ", must be later than ", highest, " of worker `",
-                                           member.worker, "`"));
+                                           ", must be later than ", std::max(dead, here),
+                                           " of worker `", member.worker, "`"));
   }
   if (observers_.count(member.worker) == 0 && observers_.size() >= kMaxObservers) {
     return absl::ResourceExhaustedError(
         absl::StrCat("`intent` = INTENT_OBSERVER, must be one of at most ", kMaxObservers));
   }
   return absl::OkStatus();
+}
+
+void Job::SendFenced(StreamId stream, const MemberId& member, v1::Welcome welcome,
+                     Actions& actions) const {
+  const auto fence = fences_.find(member.worker);
+  const uint64_t dead = fence == fences_.end() ? 0 : fence->second;
+  welcome.set_verdict(v1::Welcome::VERDICT_FENCED);
+  *welcome.mutable_fence() =
+      EncodeMember({member.worker, std::max(dead, IncarnationHere(member.worker))});
+  for (const ChunkRound& chunk : chunks_) {
+    const absl::optional<Place> last = formed_ ? chunk.LastCounted(member) : absl::nullopt;
+    if (!last.has_value()) continue;
+    v1::Welcome::ChunkState& state = *welcome.add_chunks();
+    state.set_chunk(chunk.chunk());
+    state.mutable_last_counted()->set_round(last->round);
+    state.mutable_last_counted()->set_half(last->half);
+  }
+  SendControl send{.stream = stream};
+  *send.message.mutable_welcome() = std::move(welcome);
+  actions.push_back(std::move(send));
 }
 
 absl::StatusOr<std::vector<std::shared_ptr<const StoredResult>>> Job::MissedResults(
@@ -153,6 +168,10 @@ absl::StatusOr<std::vector<std::shared_ptr<const StoredResult>>> Job::MissedResu
 absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1::Hello& hello,
                               v1::Welcome welcome, absl::Time now, Actions& actions) {
   const bool observes = MustObserve(member, hello);
+  const auto fence = fences_.find(member.worker);
+  if (!observes && fence != fences_.end() && member.incarnation <= fence->second) {
+    SendFenced(stream, member, welcome, actions);
+  }
   TALLY_RETURN_IF_ERROR(observes ? CheckMayObserve(stream, member, welcome, actions)
                                  : CheckMayEnter(member, hello));
   std::vector<std::shared_ptr<const StoredResult>> missed;

@@ -89,6 +89,9 @@ void Job::Evict(const std::string& worker, const std::string& why, absl::Time no
   fence = std::max(fence, member.incarnation);
   if (found != members_.end() && found->second.incarnation <= member.incarnation) {
     found->second.evicted = true;
+    if (found->second.stream.has_value()) {
+      SendFenced(*found->second.stream, {worker, found->second.incarnation}, {}, actions);
+    }
     CloseMember(found->second,
                 absl::FailedPreconditionError(absl::StrCat(
                     "worker `", worker, "`/", member.incarnation, " was evicted: ", why)),

@@ -29,6 +29,9 @@ struct ClientStatistics {
   uint64_t reconnects = 0;
   // Contributions that a result's header did not name.
   uint64_t missed_contributions = 0;
+  // Contributions of a worker that was evicted of which nobody could tell any more whether they
+  // count: they were taken out of its residual.
+  uint64_t unsettled_contributions = 0;
   // Norms (2) of what this worker has handed over when it left, and of what nobody has taken.
   double handed_over_norm = 0;
   double discarded_norm = 0;

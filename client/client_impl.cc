@@ -92,6 +92,10 @@ class ClientImpl final : public Client, private Transport::Events {
     MutexLock lock(&mutex_);
     TALLY_RETURN_IF_ERROR(session_.failure());
     TALLY_RETURN_IF_ERROR(CheckAllTaken());
+    // Another process of this worker may have taken its place: that must be known.
+    while (session_.failure().ok() && session_.evicted() && !session_.settled()) {
+      changed_.Wait(&mutex_);
+    }
     const absl::Status status = session_.StartRound(clock_->Now());
     CarryOut();
     return status;
@@ -163,6 +167,7 @@ class ClientImpl final : public Client, private Transport::Events {
     statistics.rounds = counters.rounds;
     statistics.reconnects = counters.reconnects;
     statistics.missed_contributions = counters.missed_contributions;
+    statistics.unsettled_contributions = counters.unsettled_contributions;
     if (const Bequest* const bequest = session_.bequest()) {
       statistics.handed_over_norm = bequest->handed_over_norm();
       statistics.discarded_norm = bequest->discarded_norm();

@@ -29,6 +29,9 @@ struct ChunkResult {
   // The mean that workers track starts anew after this result: what each believes that the others
   // know of its input becomes what all share. For exchanges divided by the roster.
   bool tracking_rebase = false;
+  // The run goes on without this worker, which was evicted: this tells what became of its last
+  // contribution, and nothing else. `exchange` is unset.
+  bool settled = false;
   uint32_t num_participants = 0;
   // In the exchange's codec (codecs/*_codec.h); checked.
   SharedBuffer payload;
@@ -50,6 +53,9 @@ struct ChunkResult {
 // checking go on in the background from the first Contribute on, so a caller that alternates
 // Contribute and PollResult overlaps its own encoding and decoding with the transport.
 //
+// A worker that was evicted, and may come again (ClientOptions::elastic), ends its round by itself:
+// what it has sent is settled, what it puts in now is missed. Then StartRound returns ABORTED.
+//
 // Not thread-safe: one thread, or callers that take turns. After the run has failed every further
 // call returns the same error; a call that was only wrong (INVALID_ARGUMENT, FAILED_PRECONDITION
 // for its order) changes nothing, and the run goes on.
@@ -70,7 +76,8 @@ class Exchanger {
   // for: it need contribute nothing (Abstain), and what it contributes does not count.
   virtual bool takes_part() const { return true; }
 
-  // Returns FAILED_PRECONDITION if results of the round before are outstanding; else as NextResult.
+  // Returns FAILED_PRECONDITION if results of the round before are outstanding; ABORTED if this
+  // worker was evicted and may come again; else as NextResult.
   virtual absl::Status StartRound() = 0;
 
   // Queues this worker's contribution; takes `payload`, which is a payload of `exchange` for the

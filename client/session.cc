@@ -165,6 +165,7 @@ Session::Counters Session::counters() const {
 
 absl::Status Session::CheckUsable() const {
   TALLY_RETURN_IF_ERROR(failure_);
+  TALLY_RETURN_IF_ERROR(eviction_);
   if (!started_) return absl::FailedPreconditionError("the run has not started");
   if (leaving()) {
     return absl::FailedPreconditionError("this worker is leaving the run");
@@ -183,8 +184,8 @@ absl::Status Session::MissingResultsError() const {
 }
 
 absl::Status Session::StartRound(absl::Time now) {
+  if (failure_.ok() && missing_results_ > 0) return MissingResultsError();
   TALLY_RETURN_IF_ERROR(CheckUsable());
-  if (missing_results_ > 0) return MissingResultsError();
   round_ = next_round_++;
   missing_results_ = chunks_.size();
   round_saves_ = std::exchange(save_announced_, false);
@@ -223,7 +224,7 @@ absl::Status Session::CheckTurn(uint32_t chunk, const Place& place) const {
 
 absl::Status Session::Contribute(uint32_t chunk, v1::Contribution contribution,
                                  SharedBuffer payload, absl::Time now) {
-  TALLY_RETURN_IF_ERROR(CheckUsable());
+  if (!evicted()) TALLY_RETURN_IF_ERROR(CheckUsable());
   if (chunk >= chunks_.size()) {
     return absl::InvalidArgumentError(
         absl::StrCat("`chunk` = ", chunk, ", must be less than ", chunks_.size()));
@@ -240,6 +241,10 @@ absl::Status Session::Contribute(uint32_t chunk, v1::Contribution contribution,
       TellLate(chunk, now);
     }
     DeliverHeld(state);
+    return absl::OkStatus();
+  }
+  if (evicted()) {
+    DeliverSettled(chunk, place, /*counted=*/false);
     return absl::OkStatus();
   }
   const size_t aggregator = chunk % aggregators_.size();
@@ -269,6 +274,9 @@ void Session::OnWelcome(size_t aggregator, const v1::Welcome& welcome, absl::Tim
   if (welcome.verdict() == v1::Welcome::VERDICT_FENCED && !started_ && MayJoin()) {
     return BecomeNewcomer(welcome.fence().incarnation(), now);
   }
+  if (welcome.verdict() == v1::Welcome::VERDICT_FENCED && started_) {
+    return OnFenced(aggregator, welcome, now);
+  }
   const absl::Status status = link.Welcomed(welcome);
   if (!status.ok()) return Fail(status);
   if (newcomer_.has_value()) return Watch(aggregator, welcome, now);
@@ -292,10 +300,13 @@ void Session::OnNotice(size_t aggregator, const v1::Notice& notice) {
 
 void Session::OnRefusal(size_t aggregator, const v1::Refusal& refusal) {
   if (IsCut(aggregator) || (leaving() && !IsMemberAt(aggregator))) return;
+  if (evicted()) return;
   // The stream ends next, with the same code and words; what may pass is tried again after that.
   const absl::StatusCode code = RefusalCode(refusal);
   // A newcomer whose incarnation is too early has drawn a later one, or will after Welcome.
   if (newcomer_.has_value() && code == absl::StatusCode::kAborted) return;
+  // A leaver that a restarted aggregator finds in no roster any more comes again, as an observer.
+  if (leaving() && code == absl::StatusCode::kAborted) return;
   // The end of its run is no failure of an observer that has all it needs.
   if (started_ && !IsMember() && WouldEndSoAgain(absl::Status(code, ""))) return;
   if (code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kResourceExhausted ||
@@ -315,12 +326,17 @@ void Session::OnBadMessage(size_t aggregator, const absl::Status& why) {
 void Session::OnStreamLost(size_t aggregator, const absl::Status& status, absl::Time now) {
   if (!failure_.ok()) return;
   AggregatorLink& link = aggregators_[aggregator].link;
+  if (link.state() == AggregatorLink::State::kEnded) return;
   // Nobody needs the memory of an observer, and one that only hands over may be refused.
   if (leaving() && (status.ok() || (!IsMemberAt(aggregator) &&
                                     (!HandsOver(aggregator) || WouldEndSoAgain(status))))) {
     link.End();
     if (bequest_.has_value()) bequest_->GiveUp(aggregator);
     return EndIfLeft();
+  }
+  if (evicted()) {
+    link.Lost(status, now);
+    return;
   }
   if (!IsCut(aggregator) && WouldEndSoAgain(status)) {
     if (started_ && !IsMember()) {
@@ -348,6 +364,7 @@ void Session::FailAtEnd(size_t aggregator) {
 
 void Session::SendWindow(size_t aggregator, absl::Time now) {
   Aggregator& state = aggregators_[aggregator];
+  if (evicted()) return;
   if (state.waiting_since == absl::InfiniteFuture() && Awaited(aggregator)) {
     state.waiting_since = now;
   }
@@ -355,7 +372,7 @@ void Session::SendWindow(size_t aggregator, absl::Time now) {
   for (size_t p = state.first_missing; p < WindowEnd(aggregator); ++p) {
     absl::optional<OpenContribution>& open = ChunkAt(aggregator, p).open;
     if (!open.has_value() || open->sent) continue;
-    open->sent = true;
+    open->sent = open->was_sent = true;
     v1::ClientMessage message;
     *message.mutable_contribution() = open->message;
     *message.mutable_contribution()->mutable_links() = Links();

@@ -65,6 +65,8 @@ class Session {
     uint64_t rounds = 0;  // of which all results are there
     uint64_t reconnects = 0;
     uint64_t missed_contributions = 0;
+    // Contributions of a worker that was evicted of which nobody knows whether they count.
+    uint64_t unsettled_contributions = 0;
   };
 
   // `options` are valid (ValidateClientOptions). Nothing happens before the first Tick.
@@ -136,6 +138,12 @@ class Session {
   // Whose state was another than that of most, as the aggregators told last.
   const std::vector<std::string>& drifted() const { return drifted_; }
 
+  // The run goes on without this worker, which was evicted and may come again: it plays the open
+  // round to its end by itself, and StartRound returns ABORTED.
+  bool evicted() const { return !eviction_.ok(); }
+  // All aggregators have told what they count of it, or have had their time.
+  bool settled() const;
+
   // What came in from an aggregator.
   void OnWelcome(size_t aggregator, const v1::Welcome& welcome, absl::Time now);
   void OnResult(size_t aggregator, CheckedResult result, absl::Time now);
@@ -167,6 +175,8 @@ class Session {
   void Tick(absl::Time now);
   absl::Time NextTick() const;
 
+  // This worker, as it is known now.
+  const MemberId& member() const { return identity_.member; }
   bool started() const { return started_; }
   // OK until SessionFailed, or until the worker has left.
   const absl::Status& failure() const { return failure_; }
@@ -183,7 +193,8 @@ class Session {
   struct OpenContribution {
     v1::Contribution message;  // without links, which are news
     SharedBuffer payload;
-    bool sent = false;  // on the stream that is up
+    bool sent = false;      // on the stream that is up
+    bool was_sent = false;  // on some stream
   };
   struct Chunk {
     ChunkHistory history;
@@ -251,6 +262,14 @@ class Session {
   }
   // A result that comes after Leave may name an heir.
   void TakeFarewell(size_t aggregator, const CheckedResult& result, absl::Time now);
+  // Learns that it was evicted, and settles what it has sent: what aggregators count of it, as far
+  // as they tell in time. Where nobody tells it counts.
+  void LearnEvicted(const std::string& why, absl::Time now);
+  void OnFenced(size_t aggregator, const v1::Welcome& welcome, absl::Time now);
+  void Settle(uint32_t chunk, bool counted);
+  // Settles what is open there without anybody's word.
+  void SettleUntold(size_t aggregator);
+  void DeliverSettled(uint32_t chunk, const Place& place, bool counted);
   // Goes on with the hand-over there; when it is over, takes leave for good.
   void HandOver(size_t aggregator, absl::Time now);
   void WelcomeLeaver(size_t aggregator, absl::Time now);
@@ -350,6 +369,8 @@ class Session {
   // Infinite: nothing is handed over any more.
   absl::Time handover_deadline_ = absl::InfiniteFuture();
   Inheritances inheritances_;
+  absl::Status eviction_;
+  absl::Time settle_deadline_ = absl::InfiniteFuture();
   // Until the state is there.
   absl::optional<Newcomer> newcomer_;
   absl::optional<SharedState> joined_state_;

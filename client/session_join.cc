@@ -145,7 +145,7 @@ void Session::SendActivate(size_t aggregator, absl::Time now) {
 
 void Session::OnStateRequest(size_t aggregator, const v1::StateRequest& request, absl::Time now) {
   if (!failure_.ok() || IsCut(aggregator)) return;
-  if (options_.elastic && started_ && !leaving()) {
+  if (options_.elastic && started_ && !leaving() && !evicted()) {
     return SendParts(donor_.Request(aggregator, request, now), now);
   }
   v1::ClientMessage message;
@@ -154,7 +154,7 @@ void Session::OnStateRequest(size_t aggregator, const v1::StateRequest& request,
 }
 
 bool Session::state_wanted() const {
-  return failure_.ok() && started_ && !leaving() && missing_results_ == 0 &&
+  return failure_.ok() && !evicted() && started_ && !leaving() && missing_results_ == 0 &&
          donor_.wanted(next_round_);
 }
 

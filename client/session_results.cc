@@ -8,7 +8,7 @@
 namespace tally {
 
 void Session::OnResult(size_t aggregator, CheckedResult result, absl::Time now) {
-  if (!failure_.ok() || IsCut(aggregator)) return;
+  if (!failure_.ok() || evicted() || IsCut(aggregator)) return;
   const uint32_t index = result.header.chunk();
   if (!aggregators_[aggregator].link.up()) {
     return OnBadMessage(aggregator, absl::DataLossError("`result` must come after `welcome`"));
@@ -70,7 +70,9 @@ void Session::Apply(size_t aggregator, CheckedResult result, absl::Time now) {
     TakeResult(*applied, std::move(result));
   }
   Answered(aggregator, now);
-  if (was_evicted) {
+  if (was_evicted && options_.elastic) {
+    LearnEvicted(absl::StrCat("chunk ", index, ": "), now);
+  } else if (was_evicted) {
     OnBadMessage(aggregator, absl::FailedPreconditionError(absl::StrCat(
                                  "chunk ", index, ": worker `", identity_.member.worker,
                                  "` was evicted: the run goes on without it")));

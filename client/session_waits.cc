@@ -26,6 +26,10 @@ void Session::Tick(absl::Time now) {
     if (now >= aggregators_[a].link.retry_at()) Open(a, now);
     if (now >= aggregators_[a].link.heartbeat_at()) Send(a, HeartbeatAt(now), nullptr, now);
   }
+  if (now >= settle_deadline_) {
+    settle_deadline_ = absl::InfiniteFuture();
+    for (size_t a = 0; a < aggregators_.size(); ++a) SettleUntold(a);
+  }
   if (now >= handover_deadline_) EndHandover(now);
   for (size_t a = 0; a < aggregators_.size(); ++a) {
     if (HandsOver(a) && now >= bequest_->next_at(a)) HandOver(a, now);
@@ -36,7 +40,8 @@ void Session::Tick(absl::Time now) {
 
 absl::Time Session::NextTick() const {
   if (!failure_.ok()) return absl::InfiniteFuture();
-  absl::Time next = started_ ? std::min(leave_deadline_, handover_deadline_) : start_deadline_;
+  absl::Time next = started_ ? std::min({leave_deadline_, handover_deadline_, settle_deadline_})
+                             : start_deadline_;
   if (newcomer_.has_value()) next = std::min(next, newcomer_->next_ask_at());
   for (size_t a = 0; a < aggregators_.size(); ++a) {
     if (HandsOver(a) && aggregators_[a].link.up()) next = std::min(next, bequest_->next_at(a));

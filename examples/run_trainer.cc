@@ -44,32 +44,47 @@ absl::Status RunTrainer(const TrainerOptions& options, size_t window_length,
     client_options.saved_run = std::move(checkpoint.run);
     saved_training = std::move(checkpoint.training);
   }
-  TALLY_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client,
-                         Client::Connect(std::move(client_options)));
-  TALLY_ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> optimizer,
-                         CreateOptimizer(options.optimizer, client.get(),
-                                         MakeOptimizerOptions(options, client->layout())));
   const RealClock clock;
   QualityLog quality({.labels = {options.job, options.worker, options.optimizer},
                       .metrics_file = options.metrics_file,
                       .metrics_every = options.metrics_every});
   ProgressLine progress(stdout, isatty(STDOUT_FILENO) != 0, &clock);
-  TALLY_ASSIGN_OR_RETURN(const TrainingReport report,
-                         Train(options, {.text = &text,
-                                         .model = model.get(),
-                                         .client = client.get(),
-                                         .optimizer = optimizer.get(),
-                                         .clock = &clock,
-                                         .progress = options.rank == 0 ? &progress : nullptr,
-                                         .quality = &quality,
-                                         .checkpoints = &checkpoints,
-                                         .saved_training = saved_training}));
+  absl::StatusOr<TrainingReport> report = absl::UnknownError("nothing was trained");
+  std::vector<float> kept_residual;
+  do {
+    TALLY_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(client_options));
+    TALLY_ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> optimizer,
+                           CreateOptimizer(options.optimizer, client.get(),
+                                           MakeOptimizerOptions(options, client->layout())));
+    report = Train(options, {.text = &text,
+                             .model = model.get(),
+                             .client = client.get(),
+                             .optimizer = optimizer.get(),
+                             .clock = &clock,
+                             .progress = options.rank == 0 ? &progress : nullptr,
+                             .quality = &quality,
+                             .checkpoints = &checkpoints,
+                             .kept_residual = kept_residual,
+                             .saved_training = saved_training});
+    if (!absl::IsAborted(report.status())) break;
+    LogWarning(absl::StrCat(report.status().message(), "; its residual of norm ",
+                            optimizer->statistics().residual_norm, " comes with it, but for ",
+                            client->statistics().unsettled_contributions,
+                            " contributions that nobody could tell of"));
+    // It stands for the compressed part, and comes again with what the others have by then.
+    kept_residual = optimizer->Residual();
+    if (!kept_residual.empty()) kept_residual.resize(client->layout().num_compressed());
+    client_options.entry = RunEntry::kJoin;
+    client_options.saved_run.clear();
+    saved_training.clear();
+  } while (true);
+  TALLY_RETURN_IF_ERROR(report.status());
   if (options.rank == 0 && quality.last().has_value()) {
     absl::PrintF("%s, step %d: %s\n", options.optimizer, quality.last()->step,
                  QualityLine(*quality.last()));
   }
   if (options.report.empty()) return absl::OkStatus();
-  return WriteTextFile(options.report, FormatReport(report));
+  return WriteTextFile(options.report, FormatReport(*report));
 }
 
 }  // namespace tally

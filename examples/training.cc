@@ -101,6 +101,9 @@ class TrainingLoop {
             : absl::string_view(reinterpret_cast<const char*>(state->data()), state->size());
     TALLY_RETURN_IF_ERROR(LoadTrainingState(bytes, parts_.client->layout(),
                                             parts_.model->parameters(), parts_.optimizer));
+    if (!parts_.kept_residual.empty()) {
+      TALLY_RETURN_IF_ERROR(parts_.optimizer->Inherit(0, parts_.kept_residual));
+    }
     statistics_ = parts_.optimizer->statistics();
     if (state != nullptr) {
       report_.joined_after = statistics_.steps;

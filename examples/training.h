@@ -4,6 +4,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "base/clock.h"
 #include "client/client.h"
 #include "client/optimizers/optimizer.h"
@@ -27,6 +28,8 @@ struct TrainingParts {
   ProgressLine* progress = nullptr;        // null: shows none
   QualityLog* quality = nullptr;           // null: nobody asks what rounds lost
   CheckpointFiles* checkpoints = nullptr;  // with options.checkpoint_every
+  // What this worker had not got across when it was evicted; empty: it was not.
+  absl::Span<const float> kept_residual;
   // Of the checkpoint that the client resumes; empty: it resumes none.
   absl::string_view saved_training;
 };
@@ -39,8 +42,9 @@ struct TrainingParts {
 // (OptimizerStatistics::common_parameters), it goes on to the next step after which they do not.
 // Worker 0 validates before, after and every `validate_every` rounds between, or as soon after as
 // parameters are common; the others leave that curve empty, since their models are the same. Takes
-// leave at the end. Returns OUT_OF_RANGE if the loss stops being finite; DATA_LOSS if this worker's
-// parameters are others than those of most; else the error of the optimizer or client.
+// leave at the end. Returns ABORTED if this worker was evicted and may come again; OUT_OF_RANGE if
+// the loss stops being finite; DATA_LOSS if this worker's parameters are others than those of most;
+// else the error of the optimizer or client.
 absl::StatusOr<TrainingReport> Train(const TrainerOptions& options, const TrainingParts& parts);
 
 }  // namespace tally

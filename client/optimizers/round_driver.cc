@@ -68,7 +68,7 @@ absl::StatusOr<bool> RoundDriver::TakeResult(const ChunkResult& result, Answer a
         ": `exchange` = ", ExchangeName(*result.exchange), ", must be what this worker put in, ",
         ExchangeName(sent.exchange), ": its state is not the others'"));
   }
-  if (result.counted && (sent.abstained || !result.exchange.has_value())) {
+  if (result.counted && !result.settled && (sent.abstained || !result.exchange.has_value())) {
     return absl::DataLossError(absl::StrCat("round ", result.round, ", chunk ", result.chunk,
                                             ": `counted` is true, but this worker ",
                                             sent.abstained ? "abstained" : "exchanged nothing"));

@@ -119,6 +119,11 @@ TEST(RoundDriverTest, TellsTheFate) {
          result.counted = false;
          result.exchange.reset();
        }},
+      {Fate::kCounted, EncodeAnything,
+       [](ChunkResult& result) {
+         result.exchange.reset();
+         result.settled = true;
+       }},
       {Fate::kAbstained, AbstainAlways, nullptr},
   };
   for (const Row& row : rows) {

@@ -108,6 +108,10 @@ absl::StatusOr<ChunkContribution> SketchFeedback::Answer(const ChunkResult& resu
 absl::Status SketchFeedback::Take(const ChunkResult& result, Fate fate) {
   Group& group = groups_[result.chunk];
   if (!result.exchange.has_value()) {
+    // Of a worker that was evicted: which elements were chosen it cannot know.
+    for (size_t k = 0; result.half == 1 && fate == Fate::kCounted && k < group.sent.size(); ++k) {
+      sum_[layout_.dealing()->ElementOf(result.chunk, group.candidates[k])] -= group.sent[k];
+    }
     group = Group();
     return absl::OkStatus();
   }

@@ -56,6 +56,24 @@ TEST_P(WorkerChaosTest, ANewProcessOfItComesInAndEndsWithTheOthersParameters) {
               Each(Field(&TrainingReport::parameters_digest, reports->front().parameters_digest)));
 }
 
+TEST_P(WorkerChaosTest, AProcessThatWasHeldForDeadComesInAgain) {
+  const absl::StatusOr<std::vector<TrainingReport>> reports = RunTraining(
+      {.name = GetParam() + "_stands_still",
+       .num_aggregators = 2,
+       .num_workers = 4,
+       .worker_flags = {"--optimizer=" + GetParam(), "--rounds=300", "--warmup_rounds=10",
+                        "--arrival_jitter_ms=25", "--chunk_elements=4096"},
+       .kill_interval = absl::Seconds(1),
+       .paused_worker = 2,
+       .aggregator_flags = {"--evict_after=2s", "--minority_after=4s", "--recover_after=1s"}});
+  ASSERT_THAT(reports, IsOk());
+  ASSERT_THAT(*reports, SizeIs(4));
+  EXPECT_GT((*reports)[2].joined_after, 0u) << "it has come anew";
+  EXPECT_GT((*reports)[2].training_loss.size(), 10u);
+  EXPECT_THAT(*reports,
+              Each(Field(&TrainingReport::parameters_digest, reports->front().parameters_digest)));
+}
+
 INSTANTIATE_TEST_SUITE_P(ThreeMethods, WorkerChaosTest,
                          testing::Values("onebit_adam", "birder", "sketched_amsgrad"),
                          [](const testing::TestParamInfo<std::string>& parameter) {

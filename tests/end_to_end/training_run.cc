@@ -12,6 +12,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "tests/end_to_end/child_process.h"
 
@@ -60,6 +61,7 @@ class Run {
     TALLY_RETURN_IF_ERROR(StartWorkers());
     TALLY_RETURN_IF_ERROR(KillAggregators());
     TALLY_RETURN_IF_ERROR(KillWorker());
+    TALLY_RETURN_IF_ERROR(PauseWorker());
     for (int rank = 0; rank < options_.num_workers; ++rank) {
       if (IsGone(rank)) continue;
       TALLY_RETURN_IF_ERROR(workers_[static_cast<size_t>(rank)]->Wait(options_.timeout));
@@ -165,6 +167,19 @@ class Run {
     if (!options_.killed_worker_returns) return absl::OkStatus();
     worker.reset();
     TALLY_ASSIGN_OR_RETURN(worker, StartWorker(*options_.killed_worker));
+    return absl::OkStatus();
+  }
+
+  absl::Status PauseWorker() {
+    if (!options_.paused_worker.has_value()) return absl::OkStatus();
+    ChildProcess& worker = *workers_[static_cast<size_t>(*options_.paused_worker)];
+    const absl::Status end = worker.Wait(options_.kill_interval);
+    if (!absl::IsDeadlineExceeded(end)) {
+      return absl::FailedPreconditionError("the run was over before a worker stood still");
+    }
+    worker.Signal(SIGSTOP);
+    absl::SleepFor(options_.pause);
+    worker.Signal(SIGCONT);
     return absl::OkStatus();
   }
 

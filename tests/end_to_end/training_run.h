@@ -32,6 +32,9 @@ struct TrainingRunOptions {
   // unless it comes back at once, as another process.
   absl::optional<int> killed_worker;
   bool killed_worker_returns = false;
+  // If set: the worker of this rank stands still (SIGSTOP) after kill_interval, for so long.
+  absl::optional<int> paused_worker;
+  absl::Duration pause = absl::Seconds(4);
   // More flags for every aggregator.
   std::vector<std::string> aggregator_flags;
   // For each process to do its part; bounds a run that hangs.

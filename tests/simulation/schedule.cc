@@ -8,6 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "base/choices.h"
 #include "base/status_macros.h"
+#include "codecs/place.h"
+#include "codecs/roster.h"
 
 namespace tally {
 namespace {
@@ -43,6 +45,31 @@ bool OutlivedTheRun(const SimulationOptions& options, const History& history) {
     }
   }
   return false;
+}
+
+// Whoever was evicted has taken out what counts, and nothing else (I2).
+absl::Status CheckSettlements(const SimulationOptions& options, const SimulationReport& report,
+                              const History& history) {
+  std::vector<MemberId> members;
+  for (uint32_t w = 0; w < options.workers; ++w) members.push_back(SimulatedMember(w));
+  for (const auto& [chunk, entries] : history) {
+    TALLY_ASSIGN_OR_RETURN(Roster roster, Roster::Create(0, members));
+    for (const AppliedEntry& entry : entries) {
+      TALLY_ASSIGN_OR_RETURN(const std::vector<MemberId> participants,
+                             roster.Participants(entry.header.participants()));
+      for (const Settlement& settlement : report.settlements) {
+        if (settlement.chunk != chunk || settlement.place != entry.place) continue;
+        const bool counts = std::find(participants.begin(), participants.end(),
+                                      settlement.member) != participants.end();
+        if (counts == settlement.counted) continue;
+        return absl::DataLossError(absl::StrCat(
+            settlement.member.worker, ", chunk ", chunk, ", ", PlaceName(entry.place),
+            counts ? " counts it, but it was told no" : " does not count it, but it was told yes"));
+      }
+      TALLY_ASSIGN_OR_RETURN(roster, roster.After(entry.header));
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckOneHistory(const SimulationOptions& options, const SimulationReport& report) {
@@ -89,7 +116,7 @@ absl::Status CheckOneHistory(const SimulationOptions& options, const SimulationR
   for (const auto& [chunk, entries] : *first) {
     TALLY_RETURN_IF_ERROR(CheckHistory(options, chunk, entries));
   }
-  return absl::OkStatus();
+  return CheckSettlements(options, report, *first);
 }
 
 // What a leaver handed over was taken, once; what it counts as lost may have been taken all the

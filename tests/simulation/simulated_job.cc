@@ -64,6 +64,11 @@ class SimulatedJob {
       if (worker->came_too_late()) report_.outrun_workers.push_back(worker->name());
       if (worker->was_evicted()) report_.evicted_workers.push_back(worker->name());
     }
+    for (const auto& worker : workers_) {
+      if (worker->is_unsettled()) continue;
+      report_.settlements.insert(report_.settlements.end(), worker->settlements().begin(),
+                                 worker->settlements().end());
+    }
     ReportBequests();
     return std::move(report_);
   }

@@ -91,6 +91,14 @@ struct AppliedEntry {
   v1::ResultHeader header;
 };
 
+// What a worker that was evicted was told of its last contribution to a chunk.
+struct Settlement {
+  MemberId member;
+  uint32_t chunk = 0;
+  Place place;
+  bool counted = false;
+};
+
 struct SimulationReport {
   // OK if every worker has finished all rounds and left; else what failed, or who was stuck where.
   absl::Status status;
@@ -113,6 +121,7 @@ struct SimulationReport {
     double inherited = 0;  // by others
   };
   std::map<std::string, Bequeathed> bequests;
+  std::vector<Settlement> settlements;
   // Residuals of a chunk that somebody took twice.
   uint64_t inherited_twice = 0;
   // Workers that came when the run had begun, and took part or not.

@@ -133,6 +133,10 @@ class SimulatedWorker {
   bool leaves_early() const { return !bequest_.empty(); }
   // What has become of it; null: it has not left so.
   const Bequest* bequest() const { return session_.bequest(); }
+  // What became of contributions whose results it has not seen, when it was evicted.
+  const std::vector<Settlement>& settlements() const { return settlements_; }
+  // Nobody could tell of some.
+  bool is_unsettled() const { return session_.counters().unsettled_contributions > 0; }
   // What leavers have handed over to it.
   const std::vector<Inheritance>& inherited() {
     TakeInheritances();
@@ -199,6 +203,7 @@ class SimulatedWorker {
   std::vector<uint64_t> first_chains_;
   std::vector<float> bequest_;
   std::vector<Inheritance> inherited_;
+  std::vector<Settlement> settlements_;
   uint64_t tick_ = 0;
   Inbox inbox_;
   bool thinking_ = false;

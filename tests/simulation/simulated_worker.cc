@@ -49,7 +49,8 @@ std::string SimulatedWorker::WaitingFor() const {
 
 bool SimulatedWorker::was_evicted() const {
   const absl::string_view why = failure_.message();
-  return (absl::IsFailedPrecondition(failure_) && absl::StrContains(why, "evicted")) ||
+  return ((absl::IsFailedPrecondition(failure_) || absl::IsAborted(failure_)) &&
+          absl::StrContains(why, "evicted")) ||
          ((is_newcomer() || options_.max_late > 0) && absl::IsAborted(failure_) &&
           (absl::StrContains(why, "must come anew") || absl::StrContains(why, "are dead")));
 }
@@ -244,6 +245,11 @@ void SimulatedWorker::CarryOut() {
 }
 
 void SimulatedWorker::Deliver(const ChunkResult& result) {
+  if (result.settled) {
+    settlements_.push_back(
+        {session_.member(), result.chunk, {result.round, result.half}, result.counted});
+    return;
+  }
   const auto found = pending_.find({result.chunk, {result.round, result.half}});
   TALLY_CHECK(found != pending_.end(), "what is delivered came in");
   AppliedEntry entry = found->second;
@@ -264,6 +270,7 @@ void SimulatedWorker::Deliver(const ChunkResult& result) {
 
 void SimulatedWorker::GoOn() {
   if (finished() || thinking_ || !session_.started() || session_.missing_results() > 0) return;
+  if (session_.evicted() && !session_.settled()) return;
   thinking_ = true;
   absl::Duration longest = std::min(longest_thought_, absl::Milliseconds(20));
   if (longest_thought_ > longest && choices_.OneIn(8)) longest = longest_thought_;
@@ -273,6 +280,10 @@ void SimulatedWorker::GoOn() {
     thinking_ = false;
     if (finished()) return;
     const absl::Time now = network_->events().now();
+    if (session_.evicted()) {
+      if (session_.settled()) failure_ = session_.StartRound(now);
+      return;
+    }
     GiveStateIfWanted();
     TakeInheritances();
     if (session_.next_round() > last_round_ || leaves_early()) {

@@ -1,0 +1,108 @@
+// How a session ends whose worker was evicted while its process lives.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/session.h"
+
+namespace tally {
+namespace {
+
+// Longer than an aggregator takes to come back, or a stream to be opened again.
+constexpr absl::Duration kSettleTimeout = absl::Seconds(10);
+
+}  // namespace
+
+void Session::LearnEvicted(const std::string& why, absl::Time now) {
+  if (evicted()) return;
+  const MemberId& self = identity_.member;
+  eviction_ = absl::AbortedError(absl::StrCat(why, "worker `", self.worker, "`/", self.incarnation,
+                                              " was evicted: it must come anew"));
+  settle_deadline_ = now + kSettleTimeout;
+  uint64_t& fence = fences_[self.worker];
+  fence = std::max(fence, self.incarnation);
+  for (size_t a = 0; a < aggregators_.size(); ++a) {
+    aggregators_[a].num_watching = 0;
+    aggregators_[a].waiting_since = absl::InfiniteFuture();
+    // It tells what it counts when it knows that this incarnation is dead.
+    if (aggregators_[a].link.up()) Send(a, HeartbeatAt(now), nullptr, now);
+  }
+  for (uint32_t chunk = 0; round_.has_value() && chunk < chunks_.size(); ++chunk) {
+    const Chunk& state = chunks_[chunk];
+    if (state.open.has_value() && !state.open->was_sent) Settle(chunk, /*counted=*/false);
+    const bool has_put_in = state.contributed_halves > 0;
+    if (has_put_in && !state.open.has_value() && state.watching) {
+      DeliverSettled(chunk, {*round_, state.contributed_halves - 1}, /*counted=*/false);
+    }
+  }
+  for (Chunk& chunk : chunks_) chunk.watching = false;
+}
+
+bool Session::settled() const {
+  return evicted() &&
+         (settle_deadline_ == absl::InfiniteFuture() ||
+          std::all_of(aggregators_.begin(), aggregators_.end(), [](const Aggregator& aggregator) {
+            return aggregator.link.state() == AggregatorLink::State::kEnded;
+          }));
+}
+
+void Session::OnFenced(size_t aggregator, const v1::Welcome& welcome, absl::Time now) {
+  // Otherwise the refusal that follows ends the session.
+  if (!options_.elastic || leaving()) return;
+  const MemberId& self = identity_.member;
+  if (welcome.fence().incarnation() > self.incarnation) {
+    // Two processes that came again in turn would drive each other out for ever.
+    return Fail(absl::FailedPreconditionError(
+        absl::StrCat(aggregators_[aggregator].link.Place(), ": worker `", self.worker, "`/",
+                     self.incarnation, " was evicted: a newer process of it, ",
+                     welcome.fence().incarnation(), ", is here or was")));
+  }
+  LearnEvicted(absl::StrCat(aggregators_[aggregator].link.Place(), ": "), now);
+  for (const v1::Welcome::ChunkState& state : welcome.chunks()) {
+    if (state.chunk() >= chunks_.size() || state.chunk() % aggregators_.size() != aggregator ||
+        !state.has_last_counted() || !chunks_[state.chunk()].open.has_value()) {
+      continue;
+    }
+    const v1::Contribution& sent = chunks_[state.chunk()].open->message;
+    const v1::Entry& last = state.last_counted();
+    // Rounds are compared modulo 2^64: before the first one stands the first round minus one.
+    const uint64_t begin = options_.first_round - 1;
+    const bool counted = last.round() - begin > sent.round() - begin ||
+                         (last.round() == sent.round() && last.half() >= sent.half());
+    Settle(state.chunk(), counted && !sent.abstain());
+  }
+  SettleUntold(aggregator);
+  aggregators_[aggregator].link.End();
+}
+
+void Session::SettleUntold(size_t aggregator) {
+  for (size_t p = 0; p < aggregators_[aggregator].num_chunks; ++p) {
+    const uint32_t chunk = ChunkIndex(aggregator, p);
+    if (!chunks_[chunk].open.has_value()) continue;
+    const v1::Contribution& sent = chunks_[chunk].open->message;
+    const bool may_count = chunks_[chunk].open->was_sent && !sent.abstain();
+    if (may_count) ++counters_.unsettled_contributions;
+    Settle(chunk, may_count);
+  }
+}
+
+void Session::Settle(uint32_t chunk, bool counted) {
+  const v1::Contribution& sent = chunks_[chunk].open->message;
+  const Place place = {sent.round(), sent.half()};
+  chunks_[chunk].open.reset();
+  DeliverSettled(chunk, place, counted);
+}
+
+void Session::DeliverSettled(uint32_t chunk, const Place& place, bool counted) {
+  if (!counted) ++counters_.missed_contributions;
+  ChunkResult result;
+  result.chunk = chunk;
+  result.round = place.round;
+  result.half = place.half;
+  result.counted = counted;
+  result.settled = true;
+  Deliver(std::move(result));
+}
+
+}  // namespace tally
