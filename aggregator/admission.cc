@@ -112,12 +112,16 @@ uint64_t WorstCaseBytes(const JobDescription& description, uint32_t window_chunk
          everybody + observed + handed_over;
 }
 
-absl::Status Admission::Admit(uint64_t bytes) {
-  const uint64_t left = limit_bytes_ - admitted_bytes_;
+absl::Status Admission::Admit(uint64_t bytes, uint64_t held_bytes) {
+  const uint64_t free = limit_bytes_ - admitted_bytes_;
+  const uint64_t left = free - std::min(free, held_bytes);
   if (bytes > left) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "the job needs up to ", FormatByteSize(bytes), " here, must fit into the ",
-        FormatByteSize(left), " left of `memory_limit` = ", FormatByteSize(limit_bytes_)));
+        FormatByteSize(left), " left of `memory_limit` = ", FormatByteSize(limit_bytes_),
+        held_bytes == 0 ? ""
+                        : absl::StrCat(": ", FormatByteSize(std::min(free, held_bytes)),
+                                       " wait a while for runs that were here before a restart")));
   }
   admitted_bytes_ += bytes;
   return absl::OkStatus();

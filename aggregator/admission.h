@@ -26,7 +26,8 @@ inline constexpr int kKeptHeaders = 4096;
 // chunk of the window, and of every chunk its residual and a snapshot of it, its kept results and
 // headers and its roster. A recovery stages no more than the window does. What waits in a stream's
 // own buffers is the transport's share (server/exchange_stream.h). Observers share the results that
-// they are slow to take in; each may have a piece of the state on its way to it.
+// they are slow to take in; each may have a piece of the state on its way to it. Of what leavers
+// hand over a few residuals are on their way at a time.
 uint64_t WorstCaseBytes(const JobDescription& description, uint32_t window_chunks);
 
 // What may lie in an observer's queue.
@@ -40,8 +41,9 @@ class Admission {
  public:
   explicit Admission(uint64_t limit_bytes) : limit_bytes_(limit_bytes) {}
 
+  // `held_bytes` stay free, for others.
   // Returns RESOURCE_EXHAUSTED, with what the job needs and what is left, if it does not fit.
-  absl::Status Admit(uint64_t bytes);
+  absl::Status Admit(uint64_t bytes, uint64_t held_bytes = 0);
   void Release(uint64_t bytes) { admitted_bytes_ -= bytes; }
 
   uint64_t limit_bytes() const { return limit_bytes_; }

@@ -49,6 +49,15 @@ TEST(AdmissionTest, ARefusalNamesWhatIsNeededAndWhatIsLeft) {
   EXPECT_EQ(admission.admitted_bytes(), uint64_t{3} << 30);
 }
 
+TEST(AdmissionTest, WhatIsHeldStaysFree) {
+  Admission admission(100);
+  EXPECT_THAT(admission.Admit(51, /*held_bytes=*/50),
+              StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("50B wait a while")));
+  EXPECT_THAT(admission.Admit(50, 50), IsOk());
+  EXPECT_THAT(admission.Admit(1, 50), StatusIs(absl::StatusCode::kResourceExhausted));
+  EXPECT_THAT(admission.Admit(50), IsOk());
+}
+
 TEST(AdmissionTest, WhatIsReleasedCanBeAdmittedAgain) {
   Admission admission(100);
   ASSERT_THAT(admission.Admit(100), IsOk());

@@ -81,7 +81,10 @@ absl::StatusOr<Job*> Engine::FindOrCreate(const JobDescription& description, con
         "` has a history of run ", description.run, " of job `", description.job, "`"));
   }
   const uint64_t bytes = WorstCaseBytes(description, options_.window_chunks);
-  TALLY_RETURN_IF_ERROR(admission_.Admit(bytes));
+  // After a restart the runs that were here come back, and must find room.
+  const bool others_may_come_back = !HoldsHistory(hello) && running_time_ < options_.recover_after;
+  TALLY_RETURN_IF_ERROR(
+      admission_.Admit(bytes, others_may_come_back ? admission_.limit_bytes() / 2 : 0));
   auto job =
       std::make_unique<Job>(next_serial_++, std::make_shared<const JobDescription>(description),
                             options_.window_chunks, options_.eviction, bytes, now, running_time_);

@@ -129,6 +129,37 @@ TEST_F(EngineDrainTest, ARunThatIsStillFormingDelaysNoDrain) {
   EXPECT_TRUE(driver_->engine().drained());
 }
 
+// --- Custody ---
+
+TEST_F(EngineDrainTest, ACustodianWhoseStreamBrokeIsSentItsSnapshotAgain) {
+  const std::vector<EngineWorker*> workers = PlaySigns(3);
+  // The snapshot after the first round, which nobody has acknowledged.
+  EngineWorker* custodian = nullptr;
+  for (EngineWorker* const worker : workers) {
+    if (!worker->inbox().snapshots.empty()) custodian = worker;
+  }
+  ASSERT_NE(custodian, nullptr);
+  const uint64_t chain = custodian->inbox().snapshots[0]->chain;
+  driver_->Disconnect(custodian->stream());
+  custodian->Reconnect();
+  ASSERT_THAT(custodian->inbox().snapshots, SizeIs(1)) << "over its new stream";
+  EXPECT_EQ(custodian->inbox().snapshots[0]->chain, chain);
+}
+
+TEST_F(EngineDrainTest, ResidualsThatNobodyTakesAreTold) {
+  const std::vector<EngineWorker*> workers = PlaySigns(2);
+  for (int round = 0; round < 70; ++round) {
+    for (EngineWorker* const worker : workers) {
+      worker->ContributeAs(0, SignBlocks256(), SignPayload({1.0f}, 200));
+    }
+  }
+  driver_->AdvanceBy(absl::Seconds(2));
+  EXPECT_THAT(driver_->announcements(),
+              testing::Contains(testing::HasSubstr("the residuals of 1 chunks, the first is 0")));
+  ASSERT_FALSE(workers[0]->inbox().notices.empty());
+  EXPECT_THAT(workers[0]->inbox().notices.back().unprotected_chunks(), SizeIs(1));
+}
+
 // --- Saving ---
 
 class EngineSaveTest : public EngineDrainTest {

@@ -120,12 +120,30 @@ TEST_F(EngineTest, AnAdmittedJobsMemoryIsGivenBackWhenItsRunIsOver) {
   const uint64_t admitted = Status().admitted_bytes();
   EXPECT_GT(admitted, 0u);
   EXPECT_EQ(driver_->engine().Status("", driver_->now()).admitted_bytes(), admitted);
-  Restart({.name = "agg-0", .memory_limit_bytes = admitted + admitted / 2});
+  Restart({.name = "agg-0",
+           .memory_limit_bytes = admitted + admitted / 2,
+           .recover_after = absl::ZeroDuration()});
   EngineWorker& first = Join(Hello(0, 1));
   EXPECT_THAT(Join(Hello(0, 1).Job("other", 1)).closed(),
               Optional(StatusIs(absl::StatusCode::kResourceExhausted)));
   driver_->Leave(first.stream());
   EXPECT_THAT(Join(Hello(0, 1).Job("other", 1)), IsOpen());
+}
+
+TEST_F(EngineTest, AfterARestartHalfOfTheMemoryWaitsForRunsThatWereHere) {
+  StartRun(1);
+  const uint64_t admitted = Status().admitted_bytes();
+  Restart({.name = "agg-0", .memory_limit_bytes = admitted + admitted / 2});
+  EXPECT_THAT(Join(Hello(0, 1).Job("new", 1)).closed(),
+              Optional(StatusIs(absl::StatusCode::kResourceExhausted,
+                                HasSubstr("wait a while for runs that were here"))));
+  v1::Hello returning = Hello(0, 1).Intent(v1::INTENT_MEMBER).Head(0, 7, 0xabc).Build();
+  v1::Hello::EpochRoster& roster = *returning.add_rosters();
+  *roster.add_roster() = returning.member();
+  EXPECT_FALSE(driver_->inbox(driver_->Open(returning)).closed.has_value());
+  Restart({.name = "agg-0", .memory_limit_bytes = admitted + admitted / 2});
+  driver_->AdvanceBy(absl::Seconds(31));
+  EXPECT_THAT(Join(Hello(0, 1).Job("new", 1)), IsOpen()) << "who has not come by now will not";
 }
 
 // --- Eviction ---

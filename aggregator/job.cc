@@ -290,17 +290,34 @@ void Job::HandleTick(absl::Time now, absl::Duration running_time, bool may_evict
   ReleaseLeavers(actions);
   if (!formed_ && !recovery_.has_value()) TryStart(now, actions);
   if (now - last_notice_ < kNoticeInterval) return;
-  const std::string reason = WaitReason(now);
-  if (reason.empty()) return;
+  v1::Notice notice;
+  notice.set_reason(WaitReason(now));
+  for (const ChunkRound& chunk : chunks_) {
+    if (chunk.unprotected()) notice.add_unprotected_chunks(chunk.chunk());
+  }
+  NoteUnprotected(notice, actions);
+  if (notice.reason().empty() && notice.unprotected_chunks().empty()) return;
   last_notice_ = now;
   for (const auto* map : {&members_, &observers_}) {
     for (const auto& [worker, state] : *map) {
       if (!state.stream.has_value()) continue;
       SendControl send{.stream = *state.stream};
-      send.message.mutable_notice()->set_reason(reason);
+      *send.message.mutable_notice() = notice;
       actions.push_back(std::move(send));
     }
   }
+}
+
+void Job::NoteUnprotected(const v1::Notice& notice, Actions& actions) {
+  const size_t count = static_cast<size_t>(notice.unprotected_chunks_size());
+  if (count == num_unprotected_) return;
+  num_unprotected_ = count;
+  actions.push_back(Announce{absl::StrCat(
+      "job `", description_->job, "`, run ", description_->run, ": ",
+      count == 0 ? "all residuals would survive a crash again"
+                 : absl::StrCat("the residuals of ", count, " chunks, the first is ",
+                                notice.unprotected_chunks(0),
+                                ", would not survive a crash: their snapshots are not taken"))});
 }
 
 void Job::Stop(const absl::Status& status, Actions& actions) {

@@ -224,6 +224,8 @@ class Job {
   void PromoteObservers();
   // Closes the streams of workers that are in no chunk's roster.
   void CloseStrangers(Actions& actions);
+  // Says how many residuals would not survive a crash, if that is news.
+  void NoteUnprotected(const v1::Notice& notice, Actions& actions);
   // Says who has drifted away, if that is news.
   void NoteDrifted(const ChunkRound::Published& published, Actions& actions);
   void SendPublished(ChunkRound::Published published, absl::Time now, Actions& actions);
@@ -293,6 +295,7 @@ class Job {
   Counters counters_;
   // Whose replicated state was another than that of most, at the last comparison.
   std::vector<std::string> drifted_;
+  size_t num_unprotected_ = 0;
   absl::Time last_notice_;
 };
 

@@ -107,6 +107,8 @@ Exchange ScriptedExchange(const Layout& layout, uint32_t chunk, uint64_t round) 
   switch ((round + chunk) % 8) {
     case 0:
       return {DenseExchange{}};
+    case 2:
+      return {SignRelayExchange{{ScaleGranularity::Unit::kBlock, 256}}};
     case 3:
       return {VoteExchange{VoteResult::kDrawn}};
     case 5:

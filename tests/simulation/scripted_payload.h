@@ -13,8 +13,8 @@
 namespace tally {
 
 // The exchange of a chunk's round: a function of both, the same for all workers. Contiguous chunks
-// take turns between signs (mostly), dense, votes and sparse values; groups are exchanged by
-// sketch; dense chunks dense.
+// take turns between signs (mostly), relayed signs, dense, votes and sparse values; groups are
+// exchanged by sketch; dense chunks dense.
 Exchange ScriptedExchange(const Layout& layout, uint32_t chunk, uint64_t round);
 
 // What a worker's payload is drawn from: also what was shared before, so that one wrong bit
