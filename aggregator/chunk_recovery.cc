@@ -317,16 +317,16 @@ void ChunkRecovery::Fold(Work& work) {
 
 bool ChunkRecovery::MayComeBack(const MemberId& member) const {
   if (std::find(evicted_.begin(), evicted_.end(), member) != evicted_.end()) return false;
-  const v1::Member message = EncodeMember(member);
-  return std::any_of(headers_.begin() + static_cast<std::ptrdiff_t>(fold_position_), headers_.end(),
-                     [&message](const ReplayedHeader& entry) {
-                       return std::any_of(entry.header.returned().begin(),
-                                          entry.header.returned().end(),
-                                          [&message](const v1::Member& returned) {
-                                            return returned.worker() == message.worker() &&
-                                                   returned.incarnation() == message.incarnation();
-                                          });
-                     });
+  const auto is_member = [&member](const v1::Member& gone) {
+    return gone.worker() == member.worker && gone.incarnation() == member.incarnation;
+  };
+  const auto first = headers_.begin() + static_cast<std::ptrdiff_t>(fold_position_);
+  return std::any_of(first, headers_.end(), [&](const ReplayedHeader& entry) {
+    const v1::ResultHeader& header = entry.header;
+    return std::any_of(header.returned().begin(), header.returned().end(), is_member) ||
+           std::any_of(header.left().begin(), header.left().end(),
+                       [&](const v1::Departure& left) { return is_member(left.member()); });
+  });
 }
 
 void ChunkRecovery::AskContributions(const v1::ResultHeader& header, Work& work) {

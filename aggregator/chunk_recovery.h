@@ -93,8 +93,9 @@ class ChunkRecovery {
   Phase phase() const { return phase_; }
   // A task is out, if only one whose outcome nobody needs any more.
   bool awaits_outcome() const { return computing_ || stale_outcomes_ > 0; }
-  // Members of the newest head's roster that are not here; and observers that were members lately
-  // and alone hold what they contributed. Empty also if nobody holds anything.
+  // Members of the newest head's roster that are not here; and those that were members lately, are
+  // observers or leavers now, and alone hold what they contributed. Empty also if nobody holds
+  // anything.
   std::vector<MemberId> missing() const;
   // Somebody holds an entry of this chunk.
   bool has_history() const { return newest_ != nullptr; }
@@ -122,7 +123,7 @@ class ChunkRecovery {
   void StartFolding();
   // Goes on until contributions or an outcome must be waited for.
   void Fold(Work& work);
-  // The worker has been returned to observer after that entry, and may still live.
+  // The worker has been returned to observer after that entry, or has left: it may still live.
   bool MayComeBack(const MemberId& member) const;
   // Asks for what the entry at fold_position_ counts.
   void AskContributions(const v1::ResultHeader& header, Work& work);
@@ -164,7 +165,7 @@ class ChunkRecovery {
   // FOLDING.
   size_t fold_position_ = 0;
   Roster fold_roster_;
-  // Observers that hold contributions to that entry and are not here.
+  // Observers and leavers that hold contributions to that entry and are not here.
   std::vector<MemberId> absent_;
   bool asked_ = false;
   // [participants] of the entry at fold_position_, in roster order.

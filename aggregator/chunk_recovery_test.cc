@@ -41,9 +41,9 @@ class ChunkRecoveryTest : public testing::Test {
     recovery_ = std::make_unique<ChunkRecovery>(2, kChunk, description_);
   }
 
-  void PlayRound(float value) {
+  void PlayRound(float value, size_t num_members = 2, bool saves = false) {
     std::vector<StagedContribution> sent;
-    for (size_t i = 0; i < 2; ++i) {
+    for (size_t i = 0; i < num_members; ++i) {
       const float scale = value + static_cast<float>(i);
       const std::string bytes = SignPayload({scale, value}, kNumElements, {i, 7 + i});
       Buffer payload(bytes.size());
@@ -55,6 +55,7 @@ class ChunkRecoveryTest : public testing::Test {
           .exchange = SignBlocks256(),
           .payload = std::make_shared<const Buffer>(std::move(payload)),
           .payload_digest = Digest64(bytes)};
+      contribution.save = saves;
       sent.push_back(contribution);
       EXPECT_THAT(lost_->Stage(Member(i), std::move(contribution), {}), IsOk());
     }
@@ -89,6 +90,7 @@ class ChunkRecoveryTest : public testing::Test {
     zero.set_round(results_[0]->place.round);
     zero.set_chain(results_[0]->chain);
     zero.set_is_zero(true);
+    claim.rosters[0] = *Roster::Create(0, {Member(0), Member(1)});
     claim.rosters[claim.head->epoch()] = lost_->history().roster();
     return claim;
   }
@@ -203,6 +205,44 @@ TEST_F(ChunkRecoveryTest, GoesOnExactlyWhereTheLostOneStood) {
   absl::StatusOr<ChunkRound::Sealing> sealing = restored.Seal({});
   const auto outcome = RunExchange(*sealing->task, *SupportedBackends().front());
   EXPECT_EQ(restored.Publish(*outcome, {}).result->chain, results_.back()->chain);
+}
+
+TEST_F(ChunkRecoveryTest, WaitsForALeaverThatAloneHoldsWhatItContributed) {
+  lost_->Leave(Member(1), /*gone_from=*/3);
+  PlayRound(8, /*num_members=*/1);
+  recovery_->SetClaim(Member(0), ClaimUpTo(4));
+  AnswerAll();
+  EXPECT_THAT(recovery_->missing(), ElementsAre(Member(1)));
+  EXPECT_EQ(recovery_->phase(), ChunkRecovery::Phase::kFolding);
+  ChunkClaim leaver = ClaimUpTo(3);
+  leaver.head->set_epoch(0);
+  recovery_->SetClaim(Member(1), leaver);
+  AnswerAll();
+  ASSERT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
+  EXPECT_FALSE(recovery_->TakeRecovered().rebased);
+}
+
+TEST_F(ChunkRecoveryTest, ALeaverThatIsDeadIsNotWaitedFor) {
+  lost_->Leave(Member(1), /*gone_from=*/3);
+  PlayRound(8, /*num_members=*/1);
+  recovery_->SetClaim(Member(0), ClaimUpTo(4));
+  AnswerAll();
+  recovery_->Evict(Member(1));
+  AnswerAll();
+  ASSERT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
+  EXPECT_TRUE(recovery_->TakeRecovered().rebased);
+}
+
+TEST_F(ChunkRecoveryTest, TheHeadsSnapshotIsTakenAnewIfNobodyHasIt) {
+  PlayRound(8, /*num_members=*/2, /*saves=*/true);
+  recovery_->SetClaim(Member(0), ClaimUpTo(4));
+  recovery_->SetClaim(Member(1), ClaimUpTo(4));
+  AnswerAll();
+  ASSERT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
+  ChunkRound restored(2, kChunk, description_);
+  const auto order = restored.Restore(recovery_->TakeRecovered(), {});
+  ASSERT_TRUE(order.has_value()) << "the header has announced it";
+  EXPECT_EQ(order->snapshot->chain, results_.back()->chain);
 }
 
 TEST_F(ChunkRecoveryTest, StartsAgainWhenAMemberGoesAway) {

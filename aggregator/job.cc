@@ -284,6 +284,8 @@ void Job::HandleTick(absl::Time now, absl::Duration running_time, bool may_evict
   if (may_evict && (formed_ || recovery_.has_value())) EvictSilentMembers(now, actions);
   ForgetEvicted();
   EvictReplaced(now, actions);
+  // Somebody on whom the run does not depend may have gone with what it was asked for.
+  if (recovery_.has_value()) Recover(now, actions);
   CloseOverdue(now, actions);
   ReturnIdleMembers(now, actions);
   SweepRelay(actions);

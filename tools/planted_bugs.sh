@@ -62,8 +62,16 @@ plant "a snapshot stands for the residual after the head" aggregator/chunk_recov
   "  fold_position_ = 1;" "  fold_position_ = headers_.size();"
 plant "a contribution whose result its worker lacks is not replayed" client/session_replay.cc \
   "ReplayOpen(aggregator, *chunks_[index].open, now);" ""
-plant "who leaves is released at once" aggregator/job.cc \
-  "if (!is_needed) CloseMember" "if (!is_needed || true) CloseMember"
+plant "who leaves is released at once" aggregator/job_leave.cc \
+  "if (!state.left || (others_go_on && IsNeeded(state))) continue;" "if (!state.left) continue;"
+plant "who leaves need not wait for a snapshot" aggregator/job_leave.cc \
+  "std::any_of(chunks_.begin(), chunks_.end(), lacks_snapshot)" "(lacks_snapshot, false)"
+plant "an heir takes what is sent again" client/inheritances.cc \
+  "if (!found->is_here) here_" "here_"
+plant "what an evicted worker has sent counts" client/session_settle.cc \
+  "Settle(state.chunk(), counted && !sent.abstain());" "Settle(state.chunk(), counted || true);"
+plant "what an evicted worker has sent does not count" client/session_settle.cc \
+  "Settle(state.chunk(), counted && !sent.abstain());" "Settle(state.chunk(), counted && false);"
 plant "the dead are waited for" aggregator/chunk_round.cc \
   "departure.cause != Cause::kLeft || " "departure.cause == Cause::kReturned || "
 plant "a newcomer forgets a result between the state and the present" client/newcomer.cc \

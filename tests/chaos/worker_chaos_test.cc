@@ -74,6 +74,31 @@ TEST_P(WorkerChaosTest, AProcessThatWasHeldForDeadComesInAgain) {
               Each(Field(&TrainingReport::parameters_digest, reports->front().parameters_digest)));
 }
 
+TEST_P(WorkerChaosTest, TheLossIsThatOfAnUndisturbedRun) {
+  TrainingRunOptions options = {
+      .name = GetParam() + "_undisturbed",
+      .num_aggregators = 2,
+      .num_workers = 4,
+      .worker_flags = {"--optimizer=" + GetParam(), "--rounds=300", "--warmup_rounds=30",
+                       "--arrival_jitter_ms=10", "--chunk_elements=4096"},
+      .aggregator_flags = {"--evict_after=2s", "--minority_after=4s", "--recover_after=1s"}};
+  const absl::StatusOr<std::vector<TrainingReport>> undisturbed = RunTraining(options);
+  ASSERT_THAT(undisturbed, IsOk());
+  options.name = GetParam() + "_disturbed";
+  options.killed_worker = 2;
+  options.killed_worker_returns = true;
+  options.paused_worker = 3;
+  options.pause = absl::Seconds(3);
+  const absl::StatusOr<std::vector<TrainingReport>> disturbed = RunTraining(options);
+  ASSERT_THAT(disturbed, IsOk());
+  const double expected = undisturbed->front().validation_loss.back().loss;
+  const double loss = disturbed->front().validation_loss.back().loss;
+  EXPECT_LT(loss, 1.03 * expected);
+  EXPECT_GT(loss, 0.97 * expected);
+  RecordProperty("undisturbed", std::to_string(expected));
+  RecordProperty("disturbed", std::to_string(loss));
+}
+
 INSTANTIATE_TEST_SUITE_P(ThreeMethods, WorkerChaosTest,
                          testing::Values("onebit_adam", "birder", "sketched_amsgrad"),
                          [](const testing::TestParamInfo<std::string>& parameter) {

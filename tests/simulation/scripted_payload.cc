@@ -94,7 +94,8 @@ class Writer {
 
 }  // namespace
 
-Exchange ScriptedExchange(const Layout& layout, uint32_t chunk, uint64_t round) {
+Exchange ScriptedExchange(const Layout& layout, uint32_t roster_limit, uint32_t chunk,
+                          uint64_t round) {
   const Layout::Chunk& place = layout.chunks()[chunk];
   if (place.dense) return {DenseExchange{}};
   if (place.dealt) {
@@ -104,18 +105,19 @@ Exchange ScriptedExchange(const Layout& layout, uint32_t chunk, uint64_t round) 
                            .num_candidates = std::min<uint32_t>(place.num_elements, 10),
                            .with_estimates = round % 5 == 4}};
   }
+  const SignExchange signs = {ScaleRule::kRootMeanSquare, {ScaleGranularity::Unit::kBlock, 256}};
   switch ((round + chunk) % 8) {
     case 0:
       return {DenseExchange{}};
     case 2:
-      return {SignRelayExchange{{ScaleGranularity::Unit::kBlock, 256}}};
+      if (roster_limit > kMaxRelayParticipants) return {signs};
+      return {SignRelayExchange{signs.granularity}};
     case 3:
       return {VoteExchange{VoteResult::kDrawn}};
     case 5:
       return {SparseExchange{std::min<uint32_t>(place.num_elements, 20)}};
     default:
-      return {SignExchange{ScaleRule::kRootMeanSquare, {ScaleGranularity::Unit::kBlock, 256}},
-              round % 3 == 0 ? Divisor::kRoster : Divisor::kParticipants};
+      return {signs, round % 3 == 0 ? Divisor::kRoster : Divisor::kParticipants};
   }
 }
 

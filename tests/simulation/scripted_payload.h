@@ -15,7 +15,9 @@ namespace tally {
 // The exchange of a chunk's round: a function of both, the same for all workers. Contiguous chunks
 // take turns between signs (mostly), relayed signs, dense, votes and sparse values; groups are
 // exchanged by sketch; dense chunks dense.
-Exchange ScriptedExchange(const Layout& layout, uint32_t chunk, uint64_t round);
+// `roster_limit` is the job's: signs are relayed to few.
+Exchange ScriptedExchange(const Layout& layout, uint32_t roster_limit, uint32_t chunk,
+                          uint64_t round);
 
 // What a worker's payload is drawn from: also what was shared before, so that one wrong bit
 // spreads.

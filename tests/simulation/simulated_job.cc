@@ -83,13 +83,17 @@ class SimulatedJob {
   }
 
   void ReportBequests() {
+    std::set<std::string> interrupted;
     for (const auto& worker : workers_) {
       const Bequest* const bequest = worker->bequest();
-      if (bequest == nullptr || !worker->failure().ok() || worker->dead()) continue;
-      report_.bequests[worker->name()] = {
-          .handed_over = bequest->handed_over_norm() * bequest->handed_over_norm(),
-          .discarded = bequest->discarded_norm() * bequest->discarded_norm()};
+      if (bequest == nullptr) continue;
+      if (!worker->failure().ok() || worker->dead()) interrupted.insert(worker->name());
+      // Several processes of a worker may have left, one after the other.
+      SimulationReport::Bequeathed& sum = report_.bequests[worker->name()];
+      sum.handed_over += bequest->handed_over_norm() * bequest->handed_over_norm();
+      sum.discarded += bequest->discarded_norm() * bequest->discarded_norm();
     }
+    for (const std::string& worker : interrupted) report_.bequests.erase(worker);
     std::set<std::pair<std::string, uint32_t>> taken;
     for (const auto& worker : workers_) {
       for (const Inheritance& inheritance : worker->inherited()) {

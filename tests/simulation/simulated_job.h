@@ -114,7 +114,7 @@ struct SimulationReport {
   std::vector<std::string> outrun_workers;
   // Workers that left while others went on.
   std::vector<std::string> early_leavers;
-  // Of each of these that ended as it wished: squared norms.
+  // Of those of them that ended as they wished: squared norms.
   struct Bequeathed {
     double handed_over = 0;
     double discarded = 0;

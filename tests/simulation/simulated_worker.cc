@@ -294,7 +294,8 @@ void SimulatedWorker::GoOn() {
       const uint64_t round = session_.next_round();
       TALLY_CHECK(session_.StartRound(now).ok(), "a round starts when the last one is over");
       for (uint32_t chunk = 0; chunk < options_.layout->chunks().size(); ++chunk) {
-        Contribute(chunk, ScriptedExchange(*options_.layout, chunk, round), 0);
+        Contribute(chunk, ScriptedExchange(*options_.layout, options_.roster_limit, chunk, round),
+                   0);
       }
     }
     CarryOut();
