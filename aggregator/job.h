@@ -139,6 +139,8 @@ class Job {
     // All results of rounds before this one have been seen to be there.
     uint64_t open_round = 0;
     bool left = false;
+    // It said so when it came.
+    bool came_to_leave = false;
     // Since when others wait for its contribution, in running time.
     absl::optional<absl::Duration> awaited_since;
     // The first round that it takes no part in; meaningful only if it has left.

@@ -63,8 +63,9 @@ void Job::ReleaseLeavers(Actions& actions) {
   }
   std::vector<std::string> done;
   for (const auto& [worker, state] : observers_) {
-    const bool hands_over = others_go_on && running_time_ < state.stays_until;
-    if (state.left && !hands_over) done.push_back(worker);
+    // Of others nobody needs anything.
+    const bool was_member = state.came_to_leave;
+    if (state.left && !(was_member && others_go_on && IsNeeded(state))) done.push_back(worker);
   }
   for (const std::string& worker : done) DropObserver(worker, absl::OkStatus(), actions);
 }

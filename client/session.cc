@@ -299,7 +299,9 @@ void Session::OnNotice(size_t aggregator, const v1::Notice& notice) {
 }
 
 void Session::OnRefusal(size_t aggregator, const v1::Refusal& refusal) {
-  if (IsCut(aggregator) || (leaving() && !IsMemberAt(aggregator))) return;
+  if (IsCut(aggregator) || (leaving() && !aggregators_[aggregator].leaves_as_member)) {
+    return;
+  }
   if (evicted()) return;
   // The stream ends next, with the same code and words; what may pass is tried again after that.
   const absl::StatusCode code = RefusalCode(refusal);
@@ -327,9 +329,9 @@ void Session::OnStreamLost(size_t aggregator, const absl::Status& status, absl::
   if (!failure_.ok()) return;
   AggregatorLink& link = aggregators_[aggregator].link;
   if (link.state() == AggregatorLink::State::kEnded) return;
-  // Nobody needs the memory of an observer, and one that only hands over may be refused.
-  if (leaving() && (status.ok() || (!IsMemberAt(aggregator) &&
-                                    (!HandsOver(aggregator) || WouldEndSoAgain(status))))) {
+  // Nobody needs the memory of an observer, and one that has left everywhere may be refused.
+  if (leaving() && (status.ok() || !aggregators_[aggregator].leaves_as_member ||
+                    (!IsMemberAt(aggregator) && WouldEndSoAgain(status)))) {
     link.End();
     if (bequest_.has_value()) bequest_->GiveUp(aggregator);
     return EndIfLeft();

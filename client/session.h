@@ -230,6 +230,8 @@ class Session {
     // Why it has ended the stream of this worker, an observer, for good: OK while it has not. That
     // is no failure before a result is missing.
     absl::Status end;
+    // This worker has left, and was a member here: it stays until the aggregator lets it go.
+    bool leaves_as_member = false;
     // It has been told that this worker is late in the open round.
     bool told_late = false;
     // Since when a sent contribution (or one that could be, were the stream there) has gone without

@@ -19,6 +19,9 @@ absl::Status Session::Leave(absl::Span<const float> residual, absl::Time now) {
   TALLY_RETURN_IF_ERROR(CheckUsable());
   if (missing_results_ > 0) return MissingResultsError();
   leave_deadline_ = now + std::min(kLeaveTimeout, options_.aggregator_timeout);
+  for (size_t a = 0; a < aggregators_.size(); ++a) {
+    aggregators_[a].leaves_as_member = aggregators_[a].num_chunks == 0 || IsMemberAt(a);
+  }
   if (!residual.empty()) {
     bequest_.emplace(*options_.layout, aggregators_.size(), identity_.member, residual);
     for (size_t a = 0; a < aggregators_.size(); ++a) {
