@@ -10,31 +10,25 @@
 #include "codecs/exchange.h"
 
 namespace tally {
-namespace {
 
-v1::Need NeedOf(v1::Need::Kind kind, uint32_t chunk, uint64_t first_round, uint64_t last_round) {
+v1::Need ChunkRecovery::NeedOf(v1::Need::Kind kind, uint64_t first_round,
+                               uint64_t last_round) const {
   v1::Need need;
   need.set_kind(kind);
-  need.set_chunk(chunk);
+  need.set_chunk(chunk_);
   need.mutable_rounds()->set_first(first_round);
   need.mutable_rounds()->set_last(last_round);
   return need;
 }
 
-// Rounds are compared modulo 2^64: a genesis stands at the first round minus one.
-bool Covers(bool is_set, const v1::RoundRange& range, uint64_t round) {
+bool ChunkRecovery::Covers(bool is_set, const v1::RoundRange& range, uint64_t round) {
   return is_set && round - range.first() <= range.last() - range.first();
 }
 
-// A newcomer may stand at an entry of which it has the state alone.
-bool HoldsHead(const ChunkClaim& claim) {
+bool ChunkRecovery::HoldsHead(const ChunkClaim& claim) {
   return claim.head.has_value() &&
          Covers(claim.progress.has_results(), claim.progress.results(), claim.head->round());
 }
-
-bool LeavesResidual(const v1::ResultHeader& header) { return header.exchange().has_sign(); }
-
-}  // namespace
 
 void ChunkRecovery::SetClaim(const MemberId& member, ChunkClaim claim) {
   Reset();
@@ -140,8 +134,7 @@ void ChunkRecovery::StartReading(Work& work) {
     holds_all = Covers(true, claim.progress.results(), lowest_round);
   }
   TALLY_CHECK(holder != nullptr, "somebody here holds the newest entry");
-  work.asks.push_back(
-      {*holder, NeedOf(v1::Need::KIND_RESULT, chunk_, lowest_round, newest_->round())});
+  work.asks.push_back({*holder, NeedOf(v1::Need::KIND_RESULT, lowest_round, newest_->round())});
   ChooseSnapshot(work);
 }
 
@@ -177,10 +170,10 @@ void ChunkRecovery::ChooseSnapshot(Work& work) {
   if (holder == nullptr) return Rebase();
   last_held_chain_ = last_held.chain();
   work.asks.push_back(
-      {*holder, NeedOf(v1::Need::KIND_HEADER, chunk_, snapshot_key_->round(), last_held.round())});
+      {*holder, NeedOf(v1::Need::KIND_HEADER, snapshot_key_->round(), last_held.round())});
   snapshot_complete_ = snapshot_key_->is_zero();
   if (!snapshot_complete_) {
-    work.asks.push_back({*custodian, NeedOf(v1::Need::KIND_SNAPSHOT, chunk_, snapshot_key_->round(),
+    work.asks.push_back({*custodian, NeedOf(v1::Need::KIND_SNAPSHOT, snapshot_key_->round(),
                                             snapshot_key_->round())});
   }
 }
@@ -266,152 +259,6 @@ absl::Status ChunkRecovery::TakeSnapshot(ResidualSnapshot snapshot) {
   std::memcpy(residual_->data(), snapshot.payload->data(), snapshot.payload->size());
   snapshot_complete_ = true;
   return absl::OkStatus();
-}
-
-void ChunkRecovery::StartFolding() {
-  phase_ = Phase::kFolding;
-  fold_position_ = 1;
-  if (rebased_) return;
-  // Of the entry that the snapshot follows.
-  const uint64_t epoch = headers_.front().header.epoch();
-  for (const auto& [worker, entry] : claims_) {
-    const auto found = entry.second.rosters.find(epoch);
-    if (found == entry.second.rosters.end()) continue;
-    fold_roster_ = found->second;
-    return;
-  }
-  Rebase();
-}
-
-void ChunkRecovery::Fold(Work& work) {
-  while (!rebased_ && fold_position_ < headers_.size()) {
-    const v1::ResultHeader& header = headers_[fold_position_].header;
-    if (!LeavesResidual(header)) {
-      absl::StatusOr<Roster> next = fold_roster_.After(header);
-      if (!next.ok()) {
-        Rebase();
-        break;
-      }
-      fold_roster_ = *std::move(next);
-      if (header.tracking_rebase()) residual_ = nullptr;
-      ++fold_position_;
-      continue;
-    }
-    if (!asked_) {
-      AskContributions(header, work);
-      if (!rebased_) return;
-      continue;
-    }
-    for (const auto& contribution : fold_contributions_) {
-      if (!contribution.has_value()) return;
-    }
-    work.task = FoldTask(header);
-    if (work.task.has_value()) {
-      computing_ = true;
-      return;
-    }
-    Rebase();
-  }
-  phase_ = Phase::kDone;
-}
-
-bool ChunkRecovery::MayComeBack(const MemberId& member) const {
-  if (std::find(evicted_.begin(), evicted_.end(), member) != evicted_.end()) return false;
-  const auto is_member = [&member](const v1::Member& gone) {
-    return gone.worker() == member.worker && gone.incarnation() == member.incarnation;
-  };
-  const auto first = headers_.begin() + static_cast<std::ptrdiff_t>(fold_position_);
-  return std::any_of(first, headers_.end(), [&](const ReplayedHeader& entry) {
-    const v1::ResultHeader& header = entry.header;
-    return std::any_of(header.returned().begin(), header.returned().end(), is_member) ||
-           std::any_of(header.left().begin(), header.left().end(),
-                       [&](const v1::Departure& left) { return is_member(left.member()); });
-  });
-}
-
-void ChunkRecovery::AskContributions(const v1::ResultHeader& header, Work& work) {
-  absl::StatusOr<std::vector<MemberId>> participants =
-      fold_roster_.Participants(header.participants());
-  if (!participants.ok()) return Rebase();
-  std::vector<Ask> asks;
-  absent_.clear();
-  for (const MemberId& member : *participants) {
-    const auto found = claims_.find(member.worker);
-    if (found == claims_.end() || found->second.first != member) {
-      if (!MayComeBack(member)) return Rebase();
-      absent_.push_back(member);
-      continue;
-    }
-    const v1::ChunkProgress& progress = found->second.second.progress;
-    const bool holds_open = progress.has_open() && progress.open().round() == header.round() &&
-                            progress.open().half() == header.half();
-    if (!holds_open &&
-        !Covers(progress.has_contributions(), progress.contributions(), header.round())) {
-      return Rebase();
-    }
-    asks.push_back(
-        {member, NeedOf(v1::Need::KIND_CONTRIBUTION, chunk_, header.round(), header.round())});
-  }
-  if (!absent_.empty()) return;
-  asked_ = true;
-  fold_participants_ = *std::move(participants);
-  fold_contributions_.assign(fold_participants_.size(), absl::nullopt);
-  work.asks.insert(work.asks.end(), asks.begin(), asks.end());
-}
-
-absl::Status ChunkRecovery::TakeContribution(const MemberId& member,
-                                             ReplayedContribution contribution) {
-  if (phase_ != Phase::kFolding || !asked_ || computing_) return absl::OkStatus();
-  const ReplayedHeader& entry = headers_[fold_position_];
-  const bool is_asked_for = contribution.chain == 0
-                                ? contribution.contribution.place == PlaceOf(entry.header)
-                                : contribution.chain == entry.chain;
-  if (!is_asked_for) return absl::OkStatus();
-  for (size_t i = 0; i < fold_participants_.size(); ++i) {
-    if (fold_participants_[i] == member) {
-      fold_contributions_[i] = std::move(contribution.contribution);
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::optional<ExchangeTask> ChunkRecovery::FoldTask(const v1::ResultHeader& header) {
-  absl::StatusOr<Exchange> exchange =
-      DecodeExchange(header.exchange(), description_->layout, chunk_);
-  if (!exchange.ok()) return absl::nullopt;
-  ExchangeTask task{.job_serial = job_serial_,
-                    .chunk = chunk_,
-                    .place = PlaceOf(header),
-                    .description = description_,
-                    .exchange = *std::move(exchange)};
-  for (absl::optional<StagedContribution>& contribution : fold_contributions_) {
-    if (contribution->abstain || contribution->exchange != task.exchange) return absl::nullopt;
-    task.payloads.push_back(std::move(contribution->payload));
-  }
-  task.divisor = static_cast<uint32_t>(
-      task.exchange.divisor == Divisor::kRoster ? fold_roster_.size() : task.payloads.size());
-  if (residual_ == nullptr || header.residual_rebased()) {
-    residual_ = std::make_shared<std::vector<float>>(
-        description_->layout.chunks()[chunk_].num_elements, 0.0f);
-  }
-  task.residual = residual_;
-  return task;
-}
-
-void ChunkRecovery::TakeOutcome(const ExchangeOutcome& outcome) {
-  if (stale_outcomes_ > 0) {
-    --stale_outcomes_;
-    return;
-  }
-  if (!computing_) return;
-  computing_ = false;
-  asked_ = false;
-  const v1::ResultHeader& header = headers_[fold_position_].header;
-  absl::StatusOr<Roster> next = fold_roster_.After(header);
-  if (outcome.payload_digest != header.payload_digest() || !next.ok()) return Rebase();
-  fold_roster_ = *std::move(next);
-  if (header.tracking_rebase()) residual_ = nullptr;
-  ++fold_position_;
 }
 
 void ChunkRecovery::Rebase() {

@@ -113,6 +113,11 @@ class ChunkRecovery {
   uint64_t IndexOf(const v1::Entry& entry) const {
     return IndexOf(Place{entry.round(), entry.half()});
   }
+  v1::Need NeedOf(v1::Need::Kind kind, uint64_t first_round, uint64_t last_round) const;
+  // Rounds are compared modulo 2^64: a genesis stands at the first round minus one.
+  static bool Covers(bool is_set, const v1::RoundRange& range, uint64_t round);
+  // A newcomer may stand at an entry of which it has the state alone.
+  static bool HoldsHead(const ChunkClaim& claim);
   void Reset();
   void FindNewest();
   void StartReading(Work& work);

@@ -1,6 +1,7 @@
 #include "aggregator/chunk_round.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -168,8 +169,9 @@ void ChunkRound::Evict(const MemberId& member) {
 }
 
 void ChunkRound::Leave(const MemberId& member, uint64_t gone_from) {
-  departures_.insert(
-      {member.worker, {.member = member, .cause = Cause::kLeft, .gone_from = gone_from}});
+  Departure& departure = departures_[member.worker];
+  if (departure.member == member) return;
+  departure = {.member = member, .cause = Cause::kLeft, .gone_from = gone_from};
 }
 
 void ChunkRound::Activate(const MemberId& member, uint64_t first_round) {
@@ -252,6 +254,11 @@ void ChunkRound::Open(const Place& place, absl::Time now) {
   num_arrived_ = 0;
   opened_at_ = now;
   closes_at_ = absl::InfiniteFuture();
+  // Who says again that it goes may stand in no roster any more.
+  for (auto entry = departures_.begin(); entry != departures_.end();) {
+    const bool is_here = history_.roster().Has(entry->second.member);
+    entry = is_here ? std::next(entry) : departures_.erase(entry);
+  }
 }
 
 }  // namespace tally

@@ -116,7 +116,7 @@ class ChunkRound {
   // so. What it has contributed counts. No effect if it is not in the roster.
   void Evict(const MemberId& member);
   // The member takes no part from that round on; the header of the first exchange without it says
-  // so.
+  // so. No effect if it is not in the roster.
   void Leave(const MemberId& member, uint64_t gone_from);
 
   // The observer takes part from `first_round` on, or the first round after it that is not sealed
@@ -207,6 +207,8 @@ class ChunkRound {
   std::string Prefix(const Place& place) const;
   // The departure of the member at this position, if it has gone before the open exchange.
   const Departure* GoneAt(size_t position) const;
+  // Names come and go without end; what is counted of those who went is kept for a while.
+  void ForgetLongGone();
   // Counts what late members miss; who has missed too much goes.
   void NoteLate();
   // Members whose replica digest is not the majority's.
@@ -267,6 +269,9 @@ class ChunkRound {
   // What the mean left over; allocated at the first exchange that keeps a residual.
   std::shared_ptr<std::vector<float>> residual_;
   ResidualCustody custody_;
+  // Somebody has gone who may hold what a recovery would need: the next exchange that can is
+  // followed by a snapshot.
+  bool owes_snapshot_ = false;
   // The last exchange was divided by the roster, so workers track the mean over it.
   bool tracks_roster_ = false;
   // What workers track begins anew with the first exchange: the genesis says so.

@@ -1,5 +1,6 @@
 // How a chunk closes an exchange: who is waited for, what its header says, what follows from it.
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <string>
 #include <utility>
@@ -87,9 +88,9 @@ std::string ChunkRound::HeirOf(const MemberId& leaver, const std::vector<bool>& 
   absl::Span<const MemberId> members = history_.roster().members();
   std::vector<std::string> candidates;
   for (size_t i = 0; i < members.size(); ++i) {
-    if (stays[i] && departures_.count(members[i].worker) == 0) {
-      candidates.push_back(members[i].worker);
-    }
+    const auto departure = departures_.find(members[i].worker);
+    const bool goes = departure != departures_.end() && departure->second.member == members[i];
+    if (stays[i] && !goes) candidates.push_back(members[i].worker);
   }
   if (candidates.empty()) return "";
   return candidates[Mix64(history_.chain() ^ Digest64(leaver.worker)) % candidates.size()];
@@ -154,6 +155,14 @@ absl::StatusOr<Exchange> ChunkRound::MajorityExchange() const {
                    "workers, but they sent ", who_sent_what));
 }
 
+void ChunkRound::ForgetLongGone() {
+  if (last_counted_.size() <= 2 * size_t{description_->roster_limit}) return;
+  for (auto entry = last_counted_.begin(); entry != last_counted_.end();) {
+    const bool is_here = history_.roster().Has({entry->first, entry->second.first});
+    entry = is_here ? std::next(entry) : last_counted_.erase(entry);
+  }
+}
+
 absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
   TALLY_CHECK(ready() || overdue(now), "an exchange is sealed when enough are there");
   sealed_at_ = now;
@@ -173,9 +182,13 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
     rebased_ = false;
   }
 
+  ForgetLongGone();
   std::vector<bool> stays(staged_.size());
   for (size_t i = 0; i < staged_.size(); ++i) stays[i] = GoneAt(i) == nullptr;
   NameDepartures(stays);
+  owes_snapshot_ |=
+      sealed_header_.left_size() + sealed_header_.evicted_size() + sealed_header_.returned_size() >
+      0;
   const bool all_abstain = std::all_of(
       staged_.begin(), staged_.end(),
       [](const auto& contribution) { return !contribution.has_value() || contribution->abstain; });
@@ -227,15 +240,12 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
     }
     task.residual = residual_;
   }
-  const bool names_departure =
-      sealed_header_.left_size() + sealed_header_.evicted_size() + sealed_header_.returned_size() >
-      0;
   *sealed_header_.mutable_exchange() = EncodeExchange(task.exchange);
   NameArrivals(stays);
   tracks_roster_ = exchange.divisor == Divisor::kRoster;
   sealed_header_.set_tracking_rebase(NeedsTrackingRebase());
   if (residual_ != nullptr && !sealed_header_.tracking_rebase() &&
-      (saves || custody_.IsDue(place_, names_departure))) {
+      (saves || custody_.IsDue(place_, owes_snapshot_))) {
     task.snapshot_of = residual_;
   }
   rebases_first_ = false;
@@ -271,6 +281,7 @@ absl::optional<ResidualCustody::Order> ChunkRound::GiveIntoCustody(const StoredR
                        .chain = result.chain,
                        .payload = outcome.snapshot,
                        .payload_digest = outcome.snapshot_digest});
+  if (!sealed_participants_.empty()) owes_snapshot_ = false;
   return custody_.Begin(std::move(snapshot), history_.roster().epoch(), sealed_participants_);
 }
 

@@ -207,7 +207,7 @@ Actions Engine::HandleHandoverAck(StreamId stream, const v1::HandoverAck& ack, a
   Job* const job = Hear(stream);
   if (job == nullptr) return {};
   Actions actions;
-  job->HandleHandoverAck(streams_[stream].member, ack, now, actions);
+  job->HandleHandoverAck(stream, streams_[stream].member, ack, now, actions);
   return Settle(std::move(actions));
 }
 

@@ -232,6 +232,52 @@ TEST_F(EngineHandoverTest, ALeaverWhoseStreamBrokeGoesOn) {
   EXPECT_THAT(Named(workers, heir_name).inbox().handovers, SizeIs(1));
 }
 
+TEST_F(EngineHandoverTest, WhoLeavesForTheSecondTimeIsNotWaitedFor) {
+  std::vector<EngineWorker*> workers = PlayAndLeave(3);
+  PlayOn(workers);
+  driver_->Leave(workers[0]->stream(), /*last_round=*/0);
+  EngineWorker& again = Join(HelloBuilder(Hello(0, 3))
+                                 .Worker("w-0", 200)
+                                 .WithLayout(LayoutOf(200, 256))
+                                 .Intent(v1::INTENT_OBSERVER));
+  driver_->Activate(again.stream(), 2);
+  const v1::ResultHeader taken_in = PlayOn(workers);
+  ASSERT_EQ(taken_in.activated_size(), 1);
+  EXPECT_EQ(taken_in.evicted_size(), 0) << "its first process has left";
+  workers[0] = &again;
+  for (EngineWorker* const worker : workers) worker->Contribute(0, 1);
+  driver_->Leave(again.stream(), /*last_round=*/again.Newest(0)->place.round);
+  const v1::ResultHeader header = PlayOn(workers);
+  ASSERT_EQ(header.left_size(), 1);
+  EXPECT_EQ(header.left(0).member().incarnation(), 200u);
+}
+
+TEST_F(EngineHandoverTest, OnlyTheHeirsWordCounts) {
+  const std::vector<EngineWorker*> workers = PlayAndLeave(3);
+  const std::string heir_name = PlayOn(workers).left(0).heir();
+  HandOver(*workers[0], heir_name);
+  v1::HandoverAck ack;
+  *ack.mutable_leaver() = workers[0]->hello().member();
+  driver_->AcknowledgeHandover(Named(workers, heir_name == "w-1" ? "w-2" : "w-1").stream(), ack);
+  EXPECT_THAT(workers[0]->inbox().handover_acks, IsEmpty());
+}
+
+TEST_F(EngineHandoverTest, RefusesAnHeirThatTheHeaderDoesNotName) {
+  const std::vector<EngineWorker*> workers = PlayAndLeave(3);
+  const std::string other = PlayOn(workers).left(0).heir() == "w-1" ? "w-2" : "w-1";
+  HandOver(*workers[0], other);
+  EXPECT_THAT(workers[0]->closed(), Optional(StatusIs(absl::StatusCode::kInvalidArgument,
+                                                      HasSubstr("as the header says"))));
+}
+
+TEST_F(EngineHandoverTest, RefusesAHandoverOfWhoStays) {
+  const std::vector<EngineWorker*> workers = PlayAndLeave(3);
+  HandOver(*workers[1], "w-2");
+  EXPECT_THAT(workers[1]->closed(), Optional(StatusIs(absl::StatusCode::kFailedPrecondition,
+                                                      HasSubstr("must come after `leave`"))));
+  EXPECT_THAT(*workers[2], IsOpen());
+}
+
 TEST_F(EngineHandoverTest, RefusesWhatIsNoResidualOfAChunkHere) {
   for (const auto& [chunk, bytes, what] :
        {std::tuple(9u, 800u, "`handover.chunk` = 9, must be one of this aggregator's"),

@@ -65,7 +65,7 @@ TEST_F(EngineResumeTest, ARunBeginsWhenItsResidualsAreBack) {
   EXPECT_EQ(driver_->inbox(holder).needs[0].kind(), v1::Need::KIND_SNAPSHOT);
   EXPECT_THAT(driver_->inbox(first).results, IsEmpty());
   driver_->AdvanceBy(absl::Seconds(2));
-  EXPECT_THAT(Status().reason(), HasSubstr("1 saved residuals have not come"));
+  EXPECT_THAT(Status().reason(), HasSubstr("1 saved residuals have not come from w-1 after"));
   driver_->Replay(holder,
                   *TakeResidualSnapshot(0, {799, 0}, kSavedChain, std::vector<float>(200, 0.5f)));
   const v1::ResultHeader genesis = GenesisAt(first);

@@ -1,5 +1,7 @@
 #include "aggregator/handover_relay.h"
 
+#include <iterator>
+
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "codecs/limits.h"
@@ -7,6 +9,10 @@
 namespace tally {
 
 absl::Status HandoverRelay::CheckSlice(const v1::Handover& slice, size_t piece_bytes) const {
+  if (layout_.chunks()[slice.chunk()].dense) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "`handover.chunk` = ", slice.chunk(), ", must be one that is not always exchanged dense"));
+  }
   const uint64_t num_bytes = uint64_t{layout_.chunks()[slice.chunk()].num_elements} * sizeof(float);
   if (slice.slice().total_bytes() != num_bytes) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -30,8 +36,8 @@ absl::StatusOr<bool> HandoverRelay::Relay(const std::string& leaver,
   if (!heir_stream.has_value()) return false;
   const auto found = routes_.find(leaver);
   if (slice.slice().offset_bytes() == 0) {
-    const bool is_on_its_way = found != routes_.end() && found->second.heir_stream == *heir_stream;
-    if (is_on_its_way || (found == routes_.end() && routes_.size() >= kMaxHandovers)) return false;
+    // What was sent before lies in an heir's queue.
+    if (found != routes_.end() || routes_.size() >= kMaxHandovers) return false;
     routes_[leaver] = {.chunk = slice.chunk(),
                        .heir_stream = *heir_stream,
                        .relayed_bytes = piece_bytes,
@@ -47,11 +53,20 @@ absl::StatusOr<bool> HandoverRelay::Relay(const std::string& leaver,
   return true;
 }
 
-bool HandoverRelay::Acknowledge(const std::string& leaver, uint32_t chunk) {
+bool HandoverRelay::Acknowledge(const std::string& leaver, uint32_t chunk, uint64_t heir_stream) {
   const auto found = routes_.find(leaver);
-  if (found == routes_.end() || found->second.chunk != chunk) return false;
+  if (found == routes_.end() || found->second.chunk != chunk ||
+      found->second.heir_stream != heir_stream) {
+    return false;
+  }
   routes_.erase(found);
   return true;
+}
+
+void HandoverRelay::ForgetHeir(uint64_t heir_stream) {
+  for (auto route = routes_.begin(); route != routes_.end();) {
+    route = route->second.heir_stream == heir_stream ? routes_.erase(route) : std::next(route);
+  }
 }
 
 }  // namespace tally

@@ -34,10 +34,12 @@ class HandoverRelay {
   // if the slice is none of a residual of the chunk.
   absl::StatusOr<bool> Relay(const std::string& leaver, absl::optional<uint64_t> heir_stream,
                              const v1::Handover& slice, size_t piece_bytes);
-  // The heir has the chunk's residual. Whether the leaver waits for that.
-  bool Acknowledge(const std::string& leaver, uint32_t chunk);
+  // Whoever has that stream has the chunk's residual. Whether the leaver waits for its word.
+  bool Acknowledge(const std::string& leaver, uint32_t chunk, uint64_t heir_stream);
   // The leaver's stream is gone: over another one it begins anew.
   void Forget(const std::string& leaver) { routes_.erase(leaver); }
+  // That stream is gone, and with it what lay in its queue.
+  void ForgetHeir(uint64_t heir_stream);
 
  private:
   struct Route {

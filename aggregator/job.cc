@@ -254,6 +254,7 @@ void Job::HandleHeartbeat(const MemberId& member, const v1::Heartbeat& heartbeat
 
 void Job::HandleClosed(StreamId stream, const MemberId& member, Actions& actions) {
   handovers_.Forget(member.worker);
+  handovers_.ForgetHeir(stream);
   const auto observer = observers_.find(member.worker);
   if (observer != observers_.end() && observer->second.stream == stream) {
     observer->second.stream.reset();
@@ -274,6 +275,7 @@ void Job::HandleClosed(StreamId stream, const MemberId& member, Actions& actions
 void Job::CloseMember(MemberState& member, const absl::Status& status, Actions& actions) {
   if (!member.stream.has_value()) return;
   actions.push_back(CloseStream{*member.stream, status});
+  handovers_.ForgetHeir(*member.stream);
   member.stream.reset();
 }
 
@@ -282,7 +284,7 @@ void Job::HandleTick(absl::Time now, absl::Duration running_time, bool may_evict
   running_time_ = running_time;
   if (formed_) NoteAwaited();
   if (may_evict && (formed_ || recovery_.has_value())) EvictSilentMembers(now, actions);
-  ForgetEvicted();
+  ForgetGone();
   EvictReplaced(now, actions);
   // Somebody on whom the run does not depend may have gone with what it was asked for.
   if (recovery_.has_value()) Recover(now, actions);

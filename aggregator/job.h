@@ -68,11 +68,12 @@ class Job {
   void HandleLeave(const MemberId& member, const v1::Leave& leave, absl::Time now,
                    Actions& actions);
   // A piece of a leaver's residual, for the heir that a header names.
-  // Returns INVALID_ARGUMENT if the chunk is not this aggregator's; else as HandoverRelay::Relay.
+  // Returns INVALID_ARGUMENT if the chunk is not this aggregator's, or another one inherits it;
+  // FAILED_PRECONDITION if the worker has not said that it leaves; else as HandoverRelay::Relay.
   absl::Status HandleHandover(const MemberId& leaver, v1::Handover handover, std::string piece,
                               absl::Time now, Actions& actions);
-  void HandleHandoverAck(const MemberId& heir, const v1::HandoverAck& ack, absl::Time now,
-                         Actions& actions);
+  void HandleHandoverAck(StreamId stream, const MemberId& heir, const v1::HandoverAck& ack,
+                         absl::Time now, Actions& actions);
   // An observer wants to take part; each chunk's headers say from when on. While the roster is full
   // it waits.
   void HandleActivate(const MemberId& member, const v1::Activate& activate, absl::Time now);
@@ -204,8 +205,8 @@ class Job {
   // Others know that these, and earlier incarnations, are dead.
   void LearnFences(const google::protobuf::RepeatedPtrField<v1::Member>& fences, absl::Time now,
                    Actions& actions);
-  // Forgets the evicted that stand in no roster any more.
-  void ForgetEvicted();
+  // Forgets the evicted, and those who left, that stand in no roster any more.
+  void ForgetGone();
   // Some members go on.
   bool somebody_stays() const;
   bool IsNeeded(const MemberState& leaver) const;
@@ -213,6 +214,8 @@ class Job {
   void NoteHeirs(const ChunkRound::Published& published);
   // Tells a leaver whose stream broke who they are: the others may be further than it can follow.
   void SendHeirs(const MemberId& leaver, Actions& actions) const;
+  // An heir has another stream: its leavers give again what it may not have got.
+  void RemindLeavers(const std::string& heir, Actions& actions) const;
   // Where the heir of that name is now, if it is here.
   absl::optional<StreamId> StreamOfHeir(const std::string& worker) const;
   // Lets go of members that have left and are not needed any more.
@@ -248,7 +251,7 @@ class Job {
   // Tells an incarnation that is dead so, and what is counted of it.
   void SendFenced(StreamId stream, const MemberId& member, v1::Welcome welcome,
                   Actions& actions) const;
-  static void CloseMember(MemberState& member, const absl::Status& status, Actions& actions);
+  void CloseMember(MemberState& member, const absl::Status& status, Actions& actions);
   absl::Status CheckWindow(uint32_t chunk, uint64_t round) const;
   void SealIfReady(ChunkRound& chunk, absl::Time now, Actions& actions);
   void Seal(ChunkRound& chunk, absl::Time now, Actions& actions);

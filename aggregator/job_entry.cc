@@ -186,6 +186,7 @@ absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1:
 
   const absl::Status replaced = absl::AbortedError(
       absl::StrCat("worker `", member.worker, "` has opened another stream to this aggregator"));
+  handovers_.Forget(member.worker);
   if (observes) DropObserver(member.worker, replaced, actions);
   MemberState& state = (observes ? observers_ : members_)[member.worker];
   CloseMember(state, replaced, actions);
@@ -222,6 +223,7 @@ absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1:
   }
   if (hello.intent() != v1::INTENT_LEAVING) return absl::OkStatus();
   SendHeirs(member, actions);
+  RemindLeavers(member.worker, actions);
   // The worker's own, which says how long it stays, follows.
   v1::Leave leave;
   leave.set_last_round(hello.last_round());

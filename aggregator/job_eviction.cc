@@ -128,10 +128,13 @@ void Job::LearnFences(const google::protobuf::RepeatedPtrField<v1::Member>& fenc
   }
 }
 
-void Job::ForgetEvicted() {
+void Job::ForgetGone() {
   for (auto entry = members_.begin(); entry != members_.end();) {
-    const MemberId member = {entry->first, entry->second.incarnation};
-    const bool is_needed = !entry->second.evicted || recovery_.has_value() || InSomeRoster(member);
+    const MemberState& state = entry->second;
+    const bool has_left =
+        state.left && !state.stream.has_value() && running_time_ >= state.stays_until;
+    const bool is_needed =
+        !(state.evicted || has_left) || !formed_ || InSomeRoster({entry->first, state.incarnation});
     entry = is_needed ? std::next(entry) : members_.erase(entry);
   }
 }

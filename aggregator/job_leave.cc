@@ -58,7 +58,8 @@ bool Job::IsNeeded(const MemberState& leaver) const {
 void Job::ReleaseLeavers(Actions& actions) {
   const bool others_go_on = somebody_stays();
   for (auto& [worker, state] : members_) {
-    if (!state.left || (others_go_on && IsNeeded(state))) continue;
+    if (!state.left || !state.stream.has_value()) continue;
+    if (others_go_on && IsNeeded(state)) continue;
     CloseMember(state, absl::OkStatus(), actions);
   }
   std::vector<std::string> done;
@@ -93,6 +94,17 @@ void Job::SendHeirs(const MemberId& leaver, Actions& actions) const {
   }
 }
 
+void Job::RemindLeavers(const std::string& heir, Actions& actions) const {
+  for (const auto* map : {&members_, &observers_}) {
+    for (const auto& [worker, state] : *map) {
+      const bool inherits =
+          std::any_of(state.heirs.begin(), state.heirs.end(),
+                      [&heir](const auto& note) { return note.second.heir() == heir; });
+      if (inherits) SendHeirs({worker, state.incarnation}, actions);
+    }
+  }
+}
+
 absl::optional<StreamId> Job::StreamOfHeir(const std::string& worker) const {
   for (const auto* map : {&members_, &observers_}) {
     const auto found = map->find(worker);
@@ -109,6 +121,18 @@ absl::Status Job::HandleHandover(const MemberId& leaver, v1::Handover handover, 
     return absl::InvalidArgumentError(absl::StrCat("`handover.chunk` = ", handover.chunk(),
                                                    ", must be one of this aggregator's"));
   }
+  const MemberState* const state = FindState(leaver);
+  if (state == nullptr || !state->left) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("`handover` must come after `leave`, of which worker `", leaver.worker,
+                     "` has said nothing here"));
+  }
+  const auto note = state->heirs.find(handover.chunk());
+  if (note != state->heirs.end() && note->second.heir() != handover.heir()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("chunk ", handover.chunk(), ": `handover.heir` = ", handover.heir(),
+                     ", must be ", note->second.heir(), ", as the header says"));
+  }
   const absl::optional<StreamId> heir = StreamOfHeir(handover.heir());
   TALLY_ASSIGN_OR_RETURN(const bool passes,
                          handovers_.Relay(leaver.worker, heir, handover, piece.size()));
@@ -121,10 +145,10 @@ absl::Status Job::HandleHandover(const MemberId& leaver, v1::Handover handover, 
   return absl::OkStatus();
 }
 
-void Job::HandleHandoverAck(const MemberId& heir, const v1::HandoverAck& ack, absl::Time now,
-                            Actions& actions) {
+void Job::HandleHandoverAck(StreamId stream, const MemberId& heir, const v1::HandoverAck& ack,
+                            absl::Time now, Actions& actions) {
   Hear(heir, 0, now);
-  if (!handovers_.Acknowledge(ack.leaver().worker(), ack.chunk())) return;
+  if (!handovers_.Acknowledge(ack.leaver().worker(), ack.chunk(), stream)) return;
   const absl::optional<StreamId> leaver =
       StreamOf({ack.leaver().worker(), ack.leaver().incarnation()});
   if (!leaver.has_value()) return;

@@ -23,10 +23,12 @@ void Job::EvictReplaced(absl::Time now, Actions& actions) {
   std::vector<MemberId> replaced;
   for (const auto& [worker, observer] : observers_) {
     const auto elder = members_.find(worker);
-    if (elder != members_.end() && !elder->second.evicted &&
-        elder->second.incarnation < observer.incarnation) {
-      replaced.push_back({worker, elder->second.incarnation});
+    if (elder == members_.end() || elder->second.evicted ||
+        elder->second.incarnation >= observer.incarnation) {
+      continue;
     }
+    const MemberId member = {worker, elder->second.incarnation};
+    if (!elder->second.left || InSomeRoster(member)) replaced.push_back(member);
   }
   if (recovery_.has_value()) {
     for (const MemberId& missing : recovery_->missing()) {

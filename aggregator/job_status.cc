@@ -1,5 +1,6 @@
 // What a job tells people: its status, and why it waits.
 #include <algorithm>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -78,10 +79,11 @@ std::string Job::RecoveryReason(absl::Time now) const {
 
 std::string Job::WaitReason(absl::Time now) const {
   if (recovery_.has_value()) return RecoveryReason(now);
-  if (!formed_ && saved_.num_missing() > 0 && members_.size() == description_->expected_workers) {
+  const std::set<std::string> holders = saved_.Awaited();
+  if (!formed_ && !holders.empty()) {
     return absl::StrCat("run ", description_->run, " has not started: ", saved_.num_missing(),
-                        " saved residuals have not come from those who hold them after ",
-                        Seconds(now - created_at_));
+                        " saved residuals have not come from ", absl::StrJoin(holders, ", "),
+                        " after ", Seconds(now - created_at_));
   }
   if (!formed_) {
     return absl::StrCat("run ", description_->run, " has not started: ", members_.size(), " of ",

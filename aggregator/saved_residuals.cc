@@ -115,6 +115,14 @@ absl::Status SavedResiduals::Take(const MemberId& member, const ResidualSnapshot
   return absl::OkStatus();
 }
 
+std::set<std::string> SavedResiduals::Awaited() const {
+  std::set<std::string> workers;
+  for (const auto& [index, chunk] : chunks_) {
+    if (chunk.is_missing() && chunk.asked.has_value()) workers.insert(chunk.asked->worker);
+  }
+  return workers;
+}
+
 size_t SavedResiduals::num_missing() const {
   return static_cast<size_t>(std::count_if(
       chunks_.begin(), chunks_.end(), [](const auto& entry) { return entry.second.is_missing(); }));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -62,8 +63,9 @@ class SavedResiduals {
   absl::Status Take(const MemberId& member, const ResidualSnapshot& snapshot);
   // Every snapshot that somebody here holds has come.
   bool complete() const;
-  // Chunks whose snapshots have been asked for and have not come.
+  // Chunks whose snapshots have been asked for and have not come, and who is to send them.
   size_t num_missing() const;
+  std::set<std::string> Awaited() const;
 
   // For a run that begins with this roster. Only if complete().
   SavedResidual Find(uint32_t chunk, const Roster& roster) const;

@@ -37,14 +37,31 @@ Bequest::Bequest(const Layout& layout, size_t num_aggregators, MemberId leaver,
       std::copy_n(residual.begin() + static_cast<std::ptrdiff_t>(shape.offset), values.size(),
                   values.begin());
     }
-    Chunk& chunk = chunks_[c];
-    for (const float value : values) chunk.sum_of_squares += double{value} * value;
-    if (chunk.sum_of_squares == 0) continue;
-    Buffer payload(values.size() * sizeof(float));
-    std::memcpy(payload.data(), values.data(), payload.size());
-    chunk.payload = std::make_shared<const Buffer>(std::move(payload));
-    chunk.state = State::kUnnamed;
+    SetValues(chunks_[c], values);
+    if (shape.dense && chunks_[c].state == State::kUnnamed) chunks_[c].state = State::kLost;
   }
+}
+
+void Bequest::SetValues(Chunk& chunk, absl::Span<const float> values) {
+  chunk.sum_of_squares = 0;
+  for (const float value : values) chunk.sum_of_squares += double{value} * value;
+  if (chunk.sum_of_squares == 0) return;
+  Buffer payload(values.size() * sizeof(float));
+  std::memcpy(payload.data(), values.data(), payload.size());
+  chunk.payload = std::make_shared<const Buffer>(std::move(payload));
+  chunk.state = State::kUnnamed;
+}
+
+void Bequest::Add(const Inheritance& inheritance) {
+  Chunk& chunk = chunks_[inheritance.chunk];
+  std::vector<float> values(inheritance.payload->size() / sizeof(float));
+  std::memcpy(values.data(), inheritance.payload->data(), inheritance.payload->size());
+  for (size_t i = 0; chunk.payload != nullptr && i < values.size(); ++i) {
+    float own = 0;
+    std::memcpy(&own, chunk.payload->data() + i * sizeof(float), sizeof(float));
+    values[i] += own;
+  }
+  SetValues(chunk, values);
 }
 
 void Bequest::Read(const v1::ResultHeader& header, uint64_t chain) {
@@ -62,8 +79,11 @@ void Bequest::Read(const v1::ResultHeader& header, uint64_t chain) {
 }
 
 void Bequest::Read(const v1::Handover& note) {
-  if (note.chunk() >= chunks_.size() || chunks_[note.chunk()].state != State::kUnnamed) return;
+  if (note.chunk() >= chunks_.size()) return;
   Chunk& chunk = chunks_[note.chunk()];
+  // The heir has come back: what it was sent before may be lost.
+  if (chunk.state == State::kGiven) Restart(note.chunk() % aggregators_.size());
+  if (chunk.state != State::kUnnamed) return;
   chunk.state = note.heir().empty() ? State::kLost : State::kGiven;
   chunk.heir = note.heir();
   chunk.chain = note.after_chain();

@@ -12,6 +12,7 @@
 #include "absl/types/optional.h"
 #include "absl/types/span.h"
 #include "base/buffer.h"
+#include "client/inheritance.h"
 #include "codecs/layout.h"
 #include "codecs/roster.h"
 #include "proto/tally/v1/exchange.pb.h"
@@ -25,16 +26,21 @@ namespace tally {
 //      '--Read: it names nobody, GiveUp--> lost <--Read: the heir goes, GiveUp--'
 //
 // Each aggregator passes one chunk's residual on at a time. Where a residual is zero there is
-// nothing to be done. Pure state machine. Not thread-safe.
+// nothing to be done; what stands in chunks that are always exchanged dense, where nobody keeps
+// one, is lost. Pure state machine. Not thread-safe.
 class Bequest {
  public:
   // `residual` [layout.num_elements()], finite, in the order of the flat vector.
   Bequest(const Layout& layout, size_t num_aggregators, MemberId leaver,
           absl::Span<const float> residual);
 
+  // What this worker had inherited itself and not taken in. Before the first Read.
+  void Add(const Inheritance& inheritance);
+
   // Takes in what a header of the chunk says of its leaver and heir.
   void Read(const v1::ResultHeader& header, uint64_t chain);
-  // The same, where the header is out of this worker's reach: a handover without payload.
+  // The same, where the header is out of this worker's reach, or the heir has come back: a handover
+  // without payload.
   void Read(const v1::Handover& note);
   // What is to be sent to that aggregator now, and its payload; unset: nothing, or what was sent
   // may still be on its way. One that is not acknowledged is given again after a while.
@@ -72,6 +78,7 @@ class Bequest {
     absl::Time sent_at = absl::InfinitePast();
   };
 
+  void SetValues(Chunk& chunk, absl::Span<const float> values);
   // The lowest chunk there that has an heir and is not taken.
   absl::optional<uint32_t> Given(size_t aggregator) const;
   double NormOf(State state) const;

@@ -2,7 +2,9 @@
 
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -76,6 +78,30 @@ TEST_F(BequestTest, WhereAResidualIsZeroNothingIsToBeDone) {
   EXPECT_TRUE(nothing.done(0));
   EXPECT_TRUE(nothing.done(1));
   EXPECT_EQ(nothing.discarded_norm(), 0);
+}
+
+TEST_F(BequestTest, WhatItHadInheritedGoesOn) {
+  Buffer payload(1024);
+  const float one = 1;
+  for (size_t i = 0; i < 256; ++i) std::memcpy(payload.data() + 4 * i, &one, 4);
+  const auto shared = std::make_shared<const Buffer>(std::move(payload));
+  for (const uint32_t chunk : {0u, 1u}) bequest_.Add({"w-9", chunk, shared});
+  for (const uint32_t chunk : {0u, 1u}) {
+    Name(chunk, "w-2");
+    const absl::optional<Bequest::Gift> gift = bequest_.Next(chunk, now_);
+    ASSERT_TRUE(gift.has_value());
+    float value = 0;
+    std::memcpy(&value, gift->payload->data() + 1020, sizeof(value));
+    EXPECT_EQ(value, static_cast<float>(chunk) + 1);
+  }
+}
+
+TEST_F(BequestTest, WhatIsExchangedDenseHasNoHeir) {
+  const Layout layout =
+      *Layout::Create({{.name = "d", .num_elements = 256, .treatment = Treatment::kDense}}, 256);
+  Bequest bequest(layout, 1, {"w-1", 11}, std::vector<float>(256, 1));
+  EXPECT_TRUE(bequest.done(0));
+  EXPECT_EQ(bequest.discarded_norm(), 16);
 }
 
 TEST_F(BequestTest, CountsWhatIsLost) {

@@ -57,8 +57,7 @@ class Client : public Exchanger {
   // waits until they have closed the streams. Every call after it returns FAILED_PRECONDITION. The
   // run ends when every worker has left.
   // Returns FAILED_PRECONDITION while results are outstanding; DEADLINE_EXCEEDED, naming the
-  // aggregator, if a stream is not closed within a minute, or aggregator_timeout if that is
-  // shorter.
+  // aggregator, if a stream is not closed within aggregator_timeout.
   virtual absl::Status Leave() = 0;
 
   // The same for a worker that goes while others go on: `residual` [layout().num_elements()],

@@ -92,10 +92,7 @@ class ClientImpl final : public Client, private Transport::Events {
     MutexLock lock(&mutex_);
     TALLY_RETURN_IF_ERROR(session_.failure());
     TALLY_RETURN_IF_ERROR(CheckAllTaken());
-    // Another process of this worker may have taken its place: that must be known.
-    while (session_.failure().ok() && session_.evicted() && !session_.settled()) {
-      changed_.Wait(&mutex_);
-    }
+    AwaitSettled();
     const absl::Status status = session_.StartRound(clock_->Now());
     CarryOut();
     return status;
@@ -226,6 +223,7 @@ class ClientImpl final : public Client, private Transport::Events {
     MutexLock lock(&mutex_);
     TALLY_RETURN_IF_ERROR(session_.failure());
     TALLY_RETURN_IF_ERROR(CheckAllTaken());
+    AwaitSettled();
     TALLY_RETURN_IF_ERROR(session_.CheckSaveable());
     // The timer wakes this often enough.
     const absl::Time deadline = clock_->Now() + aggregator_timeout_;
@@ -258,10 +256,18 @@ class ClientImpl final : public Client, private Transport::Events {
     return {options.worker, static_cast<uint64_t>(std::max<int64_t>(1, absl::ToUnixMicros(entry)))};
   }
 
+  // Whether a worker that was evicted may come again: another process may have taken its place.
+  void AwaitSettled() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    while (session_.failure().ok() && session_.evicted() && !session_.settled()) {
+      changed_.Wait(&mutex_);
+    }
+  }
+
   absl::Status LeaveWith(absl::Span<const float> residual) {
     MutexLock lock(&mutex_);
     TALLY_RETURN_IF_ERROR(session_.failure());
     TALLY_RETURN_IF_ERROR(CheckAllTaken());
+    AwaitSettled();
     TALLY_RETURN_IF_ERROR(session_.Leave(residual, clock_->Now()));
     CarryOut();
     while (session_.failure().ok()) changed_.Wait(&mutex_);

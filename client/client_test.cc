@@ -424,7 +424,7 @@ TEST_F(ClientTest, RefusalAndUnknownMessagesEndTheRun) {
 TEST_F(ClientTest, LeaveSaysWhichAggregatorDoesNotEndItsStream) {
   FakeTransport::Behaviour behaviour;
   behaviour.on_close = [this] {
-    clock_->AdvanceBy(absl::Minutes(1));
+    clock_->AdvanceBy(options_.aggregator_timeout);
     return false;
   };
   auto client = Connect(behaviour);

@@ -8,7 +8,7 @@ namespace tally {
 namespace {
 
 // Of a chunk: leavers have long given up on older ones.
-constexpr size_t kKeptPromises = 16;
+constexpr size_t kKeptPromises = 1024;
 
 }  // namespace
 

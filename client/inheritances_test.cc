@@ -67,7 +67,7 @@ TEST_F(InheritancesTest, TakesNothingElse) {
 
 TEST_F(InheritancesTest, OldPromisesAreForgotten) {
   Promise(0, "old", "w-1", 1);
-  for (int i = 0; i < 16; ++i) Promise(0, "w-2", "w-1", 2);
+  for (int i = 0; i < 1024; ++i) Promise(0, "w-2", "w-1", 2);
   EXPECT_FALSE(Receive(0, "old", 22, 1));
 }
 

@@ -1,4 +1,4 @@
-// Saved states of optimizers as bytes.
+// Saved states of optimizers, and of runs, as bytes.
 //
 //   bytes              content (integers little-endian)
 //   8                  "TALLYOPT"

@@ -244,6 +244,7 @@ absl::Status Session::Contribute(uint32_t chunk, v1::Contribution contribution,
     return absl::OkStatus();
   }
   if (evicted()) {
+    if (is_member && !contribution.abstain()) ++counters_.missed_contributions;
     DeliverSettled(chunk, place, /*counted=*/false);
     return absl::OkStatus();
   }
@@ -396,6 +397,7 @@ void Session::Open(size_t aggregator, absl::Time now) {
 
 void Session::Fail(absl::Status status) {
   if (!failure_.ok()) return;
+  for (size_t a = 0; bequest_.has_value() && a < aggregators_.size(); ++a) bequest_->GiveUp(a);
   failure_ = std::move(status);
   actions_.emplace_back(SessionFailed{failure_});
 }

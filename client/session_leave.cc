@@ -7,23 +7,18 @@
 #include "codecs/duration.h"
 
 namespace tally {
-namespace {
-
-// How long aggregators may take to end their streams after Leave: longer than they need to evict a
-// dead worker, for whom they would wait.
-constexpr absl::Duration kLeaveTimeout = absl::Minutes(1);
-
-}  // namespace
 
 absl::Status Session::Leave(absl::Span<const float> residual, absl::Time now) {
   TALLY_RETURN_IF_ERROR(CheckUsable());
   if (missing_results_ > 0) return MissingResultsError();
-  leave_deadline_ = now + std::min(kLeaveTimeout, options_.aggregator_timeout);
+  leave_deadline_ = now + options_.aggregator_timeout;
   for (size_t a = 0; a < aggregators_.size(); ++a) {
     aggregators_[a].leaves_as_member = aggregators_[a].num_chunks == 0 || IsMemberAt(a);
   }
   if (!residual.empty()) {
     bequest_.emplace(*options_.layout, aggregators_.size(), identity_.member, residual);
+    // What came since the caller asked last goes on to the next heir.
+    for (const Inheritance& inheritance : inheritances_.Take()) bequest_->Add(inheritance);
     for (size_t a = 0; a < aggregators_.size(); ++a) {
       // No header will name the heir of an observer.
       if (!IsMemberAt(a)) bequest_->GiveUp(a);
@@ -48,14 +43,14 @@ void Session::SendLeave(size_t aggregator, absl::Time now) {
 }
 
 void Session::WelcomeLeaver(size_t aggregator, absl::Time now) {
-  if (aggregators_[aggregator].link.takes_contributions()) SendLeave(aggregator, now);
+  if (!aggregators_[aggregator].link.takes_contributions()) return;
+  SendLeave(aggregator, now);
   if (!HandsOver(aggregator)) return;
   bequest_->Restart(aggregator);
   HandOver(aggregator, now);
 }
 
 void Session::TakeFarewell(size_t aggregator, const CheckedResult& result, absl::Time now) {
-  if (!HandsOver(aggregator)) return;
   Chunk& chunk = chunks_[result.header.chunk()];
   if (chunk.history.roster().Has(identity_.member)) {
     const absl::StatusOr<ChunkHistory::Applied> applied = chunk.history.Apply(result);
@@ -63,12 +58,14 @@ void Session::TakeFarewell(size_t aggregator, const CheckedResult& result, absl:
     if (!applied.ok() || applied->duplicate) return;
     Archive(*applied, result);
   }
+  if (!HandsOver(aggregator)) return;
   bequest_->Read(result.header, result.chain);
   HandOver(aggregator, now);
 }
 
 void Session::HandOver(size_t aggregator, absl::Time now) {
-  if (!aggregators_[aggregator].link.up()) return;
+  // Its Leave comes first.
+  if (!aggregators_[aggregator].link.takes_contributions()) return;
   if (bequest_->done(aggregator)) return SendLeave(aggregator, now);
   absl::optional<Bequest::Gift> gift = bequest_->Next(aggregator, now);
   if (!gift.has_value()) return;
@@ -87,7 +84,12 @@ void Session::EndHandover(absl::Time now) {
 }
 
 void Session::OnHandoverAck(size_t aggregator, const v1::HandoverAck& ack, absl::Time now) {
-  if (!failure_.ok() || IsCut(aggregator) || !HandsOver(aggregator)) return;
+  const bool is_own = ack.leaver().worker() == identity_.member.worker &&
+                      ack.leaver().incarnation() == identity_.member.incarnation;
+  if (!failure_.ok() || IsCut(aggregator) || !HandsOver(aggregator) || !is_own ||
+      ack.chunk() % aggregators_.size() != aggregator) {
+    return;
+  }
   bequest_->Acknowledge(ack);
   HandOver(aggregator, now);
 }
@@ -103,7 +105,7 @@ void Session::OnHeir(size_t aggregator, const v1::Handover& note, absl::Time now
 
 void Session::OnHandover(size_t aggregator, const v1::Handover& handover, SharedBuffer payload,
                          absl::Time now) {
-  if (!failure_.ok() || leaving() || IsCut(aggregator)) return;
+  if (!failure_.ok() || leaving() || evicted() || IsCut(aggregator)) return;
   if (!inheritances_.Receive(handover, std::move(payload))) return;
   v1::ClientMessage message;
   v1::HandoverAck& ack = *message.mutable_handover_ack();

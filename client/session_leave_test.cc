@@ -147,6 +147,16 @@ TEST_F(SessionHandoverTest, WhatNobodyTakesInTimeIsLostAndCounted) {
   EXPECT_THAT(driver_.session().failure(), IsOk());
 }
 
+TEST_F(SessionHandoverTest, ALeaverThatIsHeldForDeadEndsAndCountsWhatIsLost) {
+  ASSERT_THAT(driver_.session().Leave(Residual(), driver_.now()), IsOk());
+  driver_.Take();
+  v1::Welcome welcome;
+  welcome.set_verdict(v1::Welcome::VERDICT_FENCED);
+  for (const size_t a : {0u, 1u}) driver_.session().OnWelcome(a, welcome, driver_.now());
+  EXPECT_THAT(driver_.Take(), ElementsAre("left"));
+  EXPECT_EQ(driver_.session().bequest()->discarded_norm(), 16);
+}
+
 TEST_F(SessionHandoverTest, AnAggregatorThatEndsTheStreamEndsTheHandOver) {
   ASSERT_THAT(driver_.session().Leave(Residual(), driver_.now()), IsOk());
   for (const size_t a : {0u, 1u}) driver_.Lose(a, absl::OkStatus());

@@ -23,7 +23,7 @@ void Session::OnNeed(size_t aggregator, const v1::Need& need, absl::Time now) {
   if (need.kind() == v1::Need::KIND_OPEN_CONTRIBUTION) {
     link.Recovered();
     if (activate_round_.has_value()) SendActivate(aggregator, now);
-    return leaving() ? SendLeave(aggregator, now) : SendWindow(aggregator, now);
+    return leaving() ? WelcomeLeaver(aggregator, now) : SendWindow(aggregator, now);
   }
   const absl::Status status = Replay(aggregator, need, now);
   if (!status.ok()) OnBadMessage(aggregator, status);

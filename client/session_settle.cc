@@ -48,8 +48,14 @@ bool Session::settled() const {
 }
 
 void Session::OnFenced(size_t aggregator, const v1::Welcome& welcome, absl::Time now) {
+  if (leaving()) {
+    // It has all that it came for; what it had left is lost.
+    if (bequest_.has_value()) bequest_->GiveUp(aggregator);
+    aggregators_[aggregator].link.End();
+    return EndIfLeft();
+  }
   // Otherwise the refusal that follows ends the session.
-  if (!options_.elastic || leaving()) return;
+  if (!options_.elastic) return;
   const MemberId& self = identity_.member;
   if (welcome.fence().incarnation() > self.incarnation) {
     // Two processes that came again in turn would drive each other out for ever.
@@ -90,12 +96,12 @@ void Session::SettleUntold(size_t aggregator) {
 void Session::Settle(uint32_t chunk, bool counted) {
   const v1::Contribution& sent = chunks_[chunk].open->message;
   const Place place = {sent.round(), sent.half()};
+  if (!counted && !sent.abstain()) ++counters_.missed_contributions;
   chunks_[chunk].open.reset();
   DeliverSettled(chunk, place, counted);
 }
 
 void Session::DeliverSettled(uint32_t chunk, const Place& place, bool counted) {
-  if (!counted) ++counters_.missed_contributions;
   ChunkResult result;
   result.chunk = chunk;
   result.round = place.round;

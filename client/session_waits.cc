@@ -44,7 +44,8 @@ absl::Time Session::NextTick() const {
                              : start_deadline_;
   if (newcomer_.has_value()) next = std::min(next, newcomer_->next_ask_at());
   for (size_t a = 0; a < aggregators_.size(); ++a) {
-    if (HandsOver(a) && aggregators_[a].link.up()) next = std::min(next, bequest_->next_at(a));
+    const bool may_give = HandsOver(a) && aggregators_[a].link.takes_contributions();
+    if (may_give) next = std::min(next, bequest_->next_at(a));
   }
   for (const Aggregator& aggregator : aggregators_) {
     next = std::min({next, aggregator.link.retry_at(), aggregator.link.heartbeat_at(),

@@ -204,7 +204,9 @@ TEST(SessionWaitsTest, ReasonIsForgottenOnceAResultCame) {
 }
 
 TEST(SessionWaitsTest, LeaveGivesUpOnAStreamThatDoesNotEnd) {
-  SessionDriver driver(OptionsOf(1, 1));
+  ClientOptions options = OptionsOf(1, 1);
+  options.aggregator_timeout = absl::Minutes(1);
+  SessionDriver driver(options);
   driver.Start();
   ASSERT_THAT(driver.session().Leave({}, driver.now()), IsOk());
   driver.Take();

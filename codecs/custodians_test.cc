@@ -37,6 +37,13 @@ TEST(CustodiansTest, ABitmapOfAnotherRosterIsRefused) {
   EXPECT_THAT(CustodiansAfter(FourWorkers(), header), StatusIs(absl::StatusCode::kDataLoss));
 }
 
+// Workers and aggregators of different builds must agree.
+TEST(CustodiansTest, TheFirstOneIsPartOfTheFormat) {
+  EXPECT_EQ(FirstCustodian(0x0123456789abcdef, 5), 3u);
+  EXPECT_EQ(FirstCustodian(~uint64_t{0}, 7), 0u);
+  EXPECT_EQ(FirstCustodian(1, 3), 1u);
+}
+
 TEST(CustodiansTest, ChainsSpreadOverAll) {
   std::set<size_t> asked;
   for (uint64_t chain = 0; chain < 64; ++chain) asked.insert(FirstCustodian(chain, 4));

@@ -27,9 +27,13 @@ bool IsAcceptable(const Buffer& payload) {
 
 absl::optional<ReceivedHandover> HandoverReader::Take(v1::Handover slice, absl::string_view piece) {
   const std::string leaver = slice.leaver().worker();
+  const bool has_residual =
+      slice.chunk() < layout_->chunks().size() && !layout_->chunks()[slice.chunk()].dense;
+  if (!has_residual) return absl::nullopt;
   if (slice.slice().offset_bytes() == 0) {
     partials_.erase(leaver);
-    if (partials_.size() >= kMaxPartials) return absl::nullopt;
+    // Of leavers that went in the middle nothing more comes.
+    if (partials_.size() >= kMaxPartials) partials_.erase(partials_.begin());
     partials_.emplace(leaver, Partial{slice, ResidualAssembler(layout_, "handover")});
   }
   const auto found = partials_.find(leaver);

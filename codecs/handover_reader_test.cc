@@ -33,7 +33,10 @@ class HandoverReaderTest : public testing::Test {
     return reader_.Take(slice, absl::string_view(bytes).substr(begin, end - begin));
   }
 
-  const Layout layout_ = *Layout::Create({{.name = "w", .num_elements = 512}}, 256);
+  const Layout layout_ =
+      *Layout::Create({{.name = "w", .num_elements = 512},
+                       {.name = "d", .num_elements = 256, .treatment = Treatment::kDense}},
+                      256);
   HandoverReader reader_{&layout_};
 };
 
@@ -62,7 +65,8 @@ TEST_F(HandoverReaderTest, DropsWhatIsNotWhole) {
   Give("w-1", bytes, 0, 500);
   EXPECT_FALSE(Give("w-1", bytes, 600, 1024).has_value()) << "a gap";
   EXPECT_FALSE(Give("w-1", bytes, 500, 1024).has_value()) << "it was dropped then";
-  EXPECT_FALSE(Give("w-1", bytes, 0, 1024, /*chunk=*/2).has_value()) << "no such chunk";
+  EXPECT_FALSE(Give("w-1", bytes, 0, 1024, /*chunk=*/3).has_value()) << "no such chunk";
+  EXPECT_FALSE(Give("w-1", bytes, 0, 1024, /*chunk=*/2).has_value()) << "it leaves no residual";
   EXPECT_FALSE(Give("w-1", bytes.substr(4), 0, 1020).has_value()) << "another size";
   std::string damaged = bytes;
   Give("w-1", damaged, 0, 500);

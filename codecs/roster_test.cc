@@ -310,6 +310,13 @@ TEST(RosterTest, MakesTheBitmapThatParticipantsReads) {
   EXPECT_EQ(Roster().ParticipantBitmap({}), "");
 }
 
+TEST(RosterTest, TheDigestOfItsWorkersIsPartOfTheFormat) {
+  const absl::StatusOr<Roster> roster = Roster::Create(3, {{"w-0", 10}, {"w-1", 11}});
+  ASSERT_THAT(roster, IsOk());
+  EXPECT_EQ(roster->WorkersDigest(), 0x948cd613f3c5ac72u) << "XXH3-64 of lengths and ids";
+  EXPECT_EQ(Roster::Create(9, {{"w-0", 1}, {"w-1", 2}})->WorkersDigest(), roster->WorkersDigest());
+}
+
 TEST(ChainTest, IsTheDigestOfTheHeaderBytes) {
   EXPECT_EQ(ChainOf("header"), Digest64(absl::string_view("header")));
   EXPECT_NE(ChainOf("header"), ChainOf("headers"));

@@ -23,8 +23,9 @@ class CheckpointFiles {
   CheckpointFiles(std::string directory, std::string worker)
       : directory_(std::move(directory)), worker_(std::move(worker)) {}
 
-  // Writes the checkpoint after that round, whole or not at all, and removes all that this object
-  // wrote but the last two: while workers write one, each has the one before.
+  // Writes the checkpoint after that round, whole or not at all (if the process dies; a machine
+  // that loses power may lose what was not on disk yet), and removes all that this object wrote but
+  // the last two: while workers write one, each has the one before.
   // Returns UNAVAILABLE, naming the file, if it cannot be written.
   absl::Status Write(uint64_t round, const Checkpoint& checkpoint);
 

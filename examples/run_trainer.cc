@@ -15,6 +15,7 @@
 #include "client/client.h"
 #include "client/optimizers/create_optimizer.h"
 #include "client/optimizers/quality_metrics.h"
+#include "client/optimizers/take_inheritances.h"
 #include "examples/checkpoint.h"
 #include "examples/progress_line.h"
 #include "examples/quality_log.h"
@@ -24,6 +25,39 @@
 #include "examples/training_report.h"
 
 namespace tally {
+namespace {
+
+// Trains to the end. If this worker is held for dead while it lives, it comes again, with what it
+// had not got across. `parts` have neither client nor optimizer yet.
+absl::StatusOr<TrainingReport> TrainThroughEvictions(const TrainerOptions& options,
+                                                     ClientOptions client_options,
+                                                     TrainingParts parts) {
+  std::vector<float> kept_residual;
+  while (true) {
+    TALLY_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(client_options));
+    TALLY_ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> optimizer,
+                           CreateOptimizer(options.optimizer, client.get(),
+                                           MakeOptimizerOptions(options, client->layout())));
+    parts.client = client.get();
+    parts.optimizer = optimizer.get();
+    parts.kept_residual = kept_residual;
+    absl::StatusOr<TrainingReport> report = Train(options, parts);
+    if (!absl::IsAborted(report.status())) return report;
+    LogWarning(absl::StrCat(report.status().message(), "; a residual of norm ",
+                            optimizer->statistics().residual_norm, " comes with it; of ",
+                            client->statistics().unsettled_contributions,
+                            " contributions nobody could tell"));
+    TALLY_RETURN_IF_ERROR(TakeInheritances(client.get(), optimizer.get()));
+    kept_residual = optimizer->Residual();
+    // What is exchanged without compression leaves none.
+    if (!kept_residual.empty()) kept_residual.resize(client->layout().num_compressed());
+    client_options.entry = RunEntry::kJoin;
+    client_options.saved_run.clear();
+    parts.saved_training = {};
+  }
+}
+
+}  // namespace
 
 absl::Status RunTrainer(const TrainerOptions& options, size_t window_length,
                         ModelFactory create_model) {
@@ -49,42 +83,21 @@ absl::Status RunTrainer(const TrainerOptions& options, size_t window_length,
                       .metrics_file = options.metrics_file,
                       .metrics_every = options.metrics_every});
   ProgressLine progress(stdout, isatty(STDOUT_FILENO) != 0, &clock);
-  absl::StatusOr<TrainingReport> report = absl::UnknownError("nothing was trained");
-  std::vector<float> kept_residual;
-  do {
-    TALLY_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Client::Connect(client_options));
-    TALLY_ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> optimizer,
-                           CreateOptimizer(options.optimizer, client.get(),
-                                           MakeOptimizerOptions(options, client->layout())));
-    report = Train(options, {.text = &text,
-                             .model = model.get(),
-                             .client = client.get(),
-                             .optimizer = optimizer.get(),
-                             .clock = &clock,
-                             .progress = options.rank == 0 ? &progress : nullptr,
-                             .quality = &quality,
-                             .checkpoints = &checkpoints,
-                             .kept_residual = kept_residual,
-                             .saved_training = saved_training});
-    if (!absl::IsAborted(report.status())) break;
-    LogWarning(absl::StrCat(report.status().message(), "; its residual of norm ",
-                            optimizer->statistics().residual_norm, " comes with it, but for ",
-                            client->statistics().unsettled_contributions,
-                            " contributions that nobody could tell of"));
-    // It stands for the compressed part, and comes again with what the others have by then.
-    kept_residual = optimizer->Residual();
-    if (!kept_residual.empty()) kept_residual.resize(client->layout().num_compressed());
-    client_options.entry = RunEntry::kJoin;
-    client_options.saved_run.clear();
-    saved_training.clear();
-  } while (true);
-  TALLY_RETURN_IF_ERROR(report.status());
+  TALLY_ASSIGN_OR_RETURN(const TrainingReport report,
+                         TrainThroughEvictions(options, client_options,
+                                               {.text = &text,
+                                                .model = model.get(),
+                                                .clock = &clock,
+                                                .progress = options.rank == 0 ? &progress : nullptr,
+                                                .quality = &quality,
+                                                .checkpoints = &checkpoints,
+                                                .saved_training = saved_training}));
   if (options.rank == 0 && quality.last().has_value()) {
     absl::PrintF("%s, step %d: %s\n", options.optimizer, quality.last()->step,
                  QualityLine(*quality.last()));
   }
   if (options.report.empty()) return absl::OkStatus();
-  return WriteTextFile(options.report, FormatReport(*report));
+  return WriteTextFile(options.report, FormatReport(report));
 }
 
 }  // namespace tally

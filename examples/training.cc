@@ -163,15 +163,21 @@ class TrainingLoop {
 
   // Where everybody ends nobody could take a residual.
   absl::Status Leave(bool others_go_on) {
-    if (!others_go_on) return parts_.client->Leave();
-    TALLY_RETURN_IF_ERROR(parts_.client->Leave(parts_.optimizer->Residual()));
+    if (!others_go_on) {
+      const absl::Status status = parts_.client->Leave();
+      if (!absl::IsAborted(status)) return status;
+      LogWarning(absl::StrCat(status.message(), "; it had done all of its rounds"));
+      return absl::OkStatus();
+    }
+    TALLY_RETURN_IF_ERROR(TakeInheritances(parts_.client, parts_.optimizer));
+    const absl::Status status = parts_.client->Leave(parts_.optimizer->Residual());
     const ClientStatistics statistics = parts_.client->statistics();
     report_.handed_over_norm = statistics.handed_over_norm;
     report_.discarded_norm = statistics.discarded_norm;
     LogInfo(absl::StrCat("worker `", options_.worker, "` has left after round ", report_.rounds,
                          ": handed over a residual of norm ", report_.handed_over_norm,
                          ", lost one of norm ", report_.discarded_norm));
-    return absl::OkStatus();
+    return status;
   }
 
   static uint64_t BytesUp(const ClientStatistics& traffic) {

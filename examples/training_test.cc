@@ -1,13 +1,20 @@
 #include "examples/training.h"
 
 #include <cmath>
+#include <cstring>
 #include <limits>
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/types/optional.h"
+#include "base/buffer.h"
 #include "base/simulated_clock.h"
 #include "client/inheritance.h"
+#include "client/optimizers/take_inheritances.h"
+#include "codecs/layout.h"
 #include "examples/checkpoint.h"
 #include "examples/mlp_model.h"
 #include "examples/parameters_digest.h"
@@ -103,12 +110,18 @@ class StepDown final : public Optimizer {
             .common_parameters = steps_ % common_interval == 0};
   }
   absl::Status Follow(absl::Span<float>) override { return absl::OkStatus(); }
+  std::vector<float> Residual() const override { return {1, 2, 3}; }
+  absl::Status Inherit(uint64_t offset, absl::Span<const float> x) override {
+    for (size_t i = 0; i < x.size(); ++i) inherited[offset + i] += x[i];
+    return absl::OkStatus();
+  }
   std::string Save(StateScope) const override { return ""; }
   absl::Status LoadState(absl::string_view) override { return absl::OkStatus(); }
 
   float rate = 0.1f;
   uint64_t common_interval = 1;
   std::vector<float> learning_rates;
+  std::map<uint64_t, float> inherited;
   absl::Status failure;
 
  private:
@@ -299,6 +312,54 @@ TEST_F(TrainingTest, OnlyWorkerZeroValidates) {
   const absl::StatusOr<TrainingReport> report = RunTraining();
   ASSERT_THAT(report, IsOk());
   EXPECT_THAT(report->validation_loss, IsEmpty());
+}
+
+TEST_F(TrainingTest, WhoLeavesBeforeTheOthersHandsItsResidualOver) {
+  options_.leave_after = 4;
+  client_.traffic.handed_over_norm = 2.5;
+  client_.traffic.discarded_norm = 0.5;
+  const absl::StatusOr<TrainingReport> report = RunTraining();
+  ASSERT_THAT(report, IsOk());
+  EXPECT_EQ(report->rounds, 4u);
+  EXPECT_THAT(client_.handed_over, ElementsAre(1, 2, 3));
+  EXPECT_EQ(report->handed_over_norm, 2.5);
+  EXPECT_EQ(report->discarded_norm, 0.5);
+}
+
+TEST_F(TrainingTest, WhereEverybodyEndsNothingIsHandedOver) {
+  options_.leave_after = 6;
+  ASSERT_THAT(RunTraining(), IsOk());
+  EXPECT_TRUE(client_.left);
+  EXPECT_THAT(client_.handed_over, IsEmpty());
+}
+
+// Elements of a chunk go where they lie in the flat vector, dealt out or not.
+TEST(TakeInheritancesTest, JoinTheResidualElementByElement) {
+  for (const bool dealt : {false, true}) {
+    absl::optional<DealingOptions> dealing;
+    if (dealt) dealing = DealingOptions{.num_groups = 3, .seed = 1};
+    const Layout layout = *Layout::Create({{.name = "w", .num_elements = 700}}, 256, dealing);
+    CountingClient client(&layout);
+    SimulatedClock clock;
+    StepDown optimizer(&client, &clock);
+    for (uint32_t chunk = 0; chunk < layout.chunks().size(); ++chunk) {
+      const uint32_t size = layout.chunks()[chunk].num_elements;
+      std::vector<float> values(size);
+      for (uint32_t i = 0; i < size; ++i) {
+        values[i] = static_cast<float>(dealt ? layout.dealing()->ElementOf(chunk, i)
+                                             : layout.chunks()[chunk].offset + i);
+      }
+      Buffer payload(size * sizeof(float));
+      std::memcpy(payload.data(), values.data(), payload.size());
+      client.inheritances.push_back(
+          {"w-1", chunk, std::make_shared<const Buffer>(std::move(payload))});
+    }
+    ASSERT_THAT(TakeInheritances(&client, &optimizer), IsOk());
+    ASSERT_THAT(optimizer.inherited, SizeIs(700));
+    for (const auto& [index, value] : optimizer.inherited) EXPECT_EQ(value, index);
+    ASSERT_THAT(TakeInheritances(&client, &optimizer), IsOk());
+    EXPECT_EQ(optimizer.inherited[7], 7) << "once";
+  }
 }
 
 TEST_F(TrainingTest, TakesLeaveAfterTheLastRound) {

@@ -63,7 +63,7 @@ plant "a snapshot stands for the residual after the head" aggregator/chunk_recov
 plant "a contribution whose result its worker lacks is not replayed" client/session_replay.cc \
   "ReplayOpen(aggregator, *chunks_[index].open, now);" ""
 plant "who leaves is released at once" aggregator/job_leave.cc \
-  "if (!state.left || (others_go_on && IsNeeded(state))) continue;" "if (!state.left) continue;"
+  "if (others_go_on && IsNeeded(state)) continue;" ""
 plant "who leaves need not wait for a snapshot" aggregator/job_leave.cc \
   "std::any_of(chunks_.begin(), chunks_.end(), lacks_snapshot)" "(lacks_snapshot, false)"
 plant "an heir takes what is sent again" client/inheritances.cc \

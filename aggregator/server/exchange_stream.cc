@@ -100,12 +100,9 @@ absl::Status ExchangeStream::HandleMessage() {
     case v1::ClientMessage::kHello:
       return absl::InvalidArgumentError("`kind` = `hello`, must come once, first");
     case v1::ClientMessage::KIND_NOT_SET:
-      return absl::InvalidArgumentError("`kind` must be set to a kind of message known here");
-    default:
-      return absl::UnimplementedError(
-          absl::StrCat("`kind` = ", static_cast<int>(message.kind_case()),
-                       ", must be a kind of message that this version serves"));
+      break;
   }
+  return absl::InvalidArgumentError("`kind` must be set to a kind of message known here");
 }
 
 absl::Status ExchangeStream::HandleContribution(const v1::ClientMessage& message) {

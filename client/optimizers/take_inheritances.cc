@@ -23,8 +23,11 @@ absl::Status TakeInheritances(Client* client, Optimizer* optimizer) {
     for (size_t begin = 0; begin < values.size(); begin += stretch) {
       const uint64_t offset =
           chunk.dealt ? layout.dealing()->ElementOf(inheritance.chunk, begin) : chunk.offset;
-      TALLY_RETURN_IF_ERROR(
-          optimizer->Inherit(offset, absl::MakeConstSpan(values).subspan(begin, stretch)));
+      const absl::Status status =
+          optimizer->Inherit(offset, absl::MakeConstSpan(values).subspan(begin, stretch));
+      // Another worker's mistake must not end this one.
+      if (absl::IsFailedPrecondition(status)) break;
+      TALLY_RETURN_IF_ERROR(status);
     }
   }
   return absl::OkStatus();

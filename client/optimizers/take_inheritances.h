@@ -9,7 +9,7 @@
 namespace tally {
 
 // Between two steps, after each: takes what has come (Client::TakeInheritances) into the residual.
-// The worker's saved state holds it from then on.
+// The worker's saved state holds it from then on. If the method has no residual now, it is dropped.
 // Returns as Optimizer::Inherit.
 absl::Status TakeInheritances(Client* client, Optimizer* optimizer);
 

@@ -194,11 +194,17 @@ std::vector<MemberOffence> MemberOffences() {
       {{"UnknownKindOfMessage", kInvalid, "`kind` must be set to a kind of message known here"},
        // Field 14, which is none yet.
        [](RawWorker& worker) { worker.stream().SendBytes(std::string("\x72\x00", 2)); }},
-      {{"KindOfALaterVersion", kUnimplemented,
-        "`kind` = 6, must be a kind of message that this version serves"},
+      {{"HandoverOfAnotherChunk", kInvalid,
+        "`handover.chunk` = 5, must be one of this aggregator's"},
        [](RawWorker& worker) {
          v1::ClientMessage message;
          message.mutable_handover()->set_chunk(5);
+         worker.stream().Send(message);
+       }},
+      {{"HandoverWithoutLeave", kPrecondition, "`handover` must come after `leave`"},
+       [](RawWorker& worker) {
+         v1::ClientMessage message;
+         message.mutable_handover();
          worker.stream().Send(message);
        }},
       {{"HeartbeatWithALargePayload", kInvalid,

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cstring>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/choices.h"
+#include "base/digest.h"
 #include "tests/simulation/simulated_process.h"
 
 namespace tally {
@@ -94,10 +96,14 @@ class SimulatedJob {
       sum.discarded += bequest->discarded_norm() * bequest->discarded_norm();
     }
     for (const std::string& worker : interrupted) report_.bequests.erase(worker);
-    std::set<std::pair<std::string, uint32_t>> taken;
+    // Processes of one name leave different residuals.
+    std::set<std::tuple<std::string, uint32_t, uint64_t>> taken;
     for (const auto& worker : workers_) {
       for (const Inheritance& inheritance : worker->inherited()) {
-        const bool is_first = taken.insert({inheritance.leaver, inheritance.chunk}).second;
+        const bool is_first = taken
+                                  .insert({inheritance.leaver, inheritance.chunk,
+                                           Digest64(inheritance.payload->bytes())})
+                                  .second;
         report_.inherited_twice += is_first ? 0 : 1;
         const auto bequest = report_.bequests.find(inheritance.leaver);
         if (bequest == report_.bequests.end()) continue;
@@ -242,8 +248,9 @@ class SimulatedJob {
 
   void Leave(SimulatedWorker& worker) {
     // Multiples of 1/64, some of them zero; whole chunks too.
-    std::vector<float> residual(SimulatedLayout(options_.dealt).num_elements());
-    for (size_t i = 0; i < residual.size(); ++i) {
+    const Layout layout = SimulatedLayout(options_.dealt);
+    std::vector<float> residual(layout.num_elements());
+    for (size_t i = 0; i < layout.num_compressed(); ++i) {
       if (i / 256 != faults_.Below(4)) residual[i] = static_cast<float>(faults_.Below(64)) / 64;
     }
     report_.early_leavers.push_back(worker.name());
