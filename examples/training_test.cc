@@ -14,7 +14,6 @@
 #include "base/simulated_clock.h"
 #include "client/inheritance.h"
 #include "client/optimizers/take_inheritances.h"
-#include "codecs/layout.h"
 #include "examples/checkpoint.h"
 #include "examples/mlp_model.h"
 #include "examples/parameters_digest.h"
