@@ -106,9 +106,8 @@ class ChunkRecovery {
   Recovered TakeRecovered();
 
  private:
-  // Grows along the history: 0 is the genesis.
   uint64_t IndexOf(const Place& place) const {
-    return 2 * (place.round - description_->first_round + 1) + place.half;
+    return PlaceIndex(place, description_->first_round);
   }
   uint64_t IndexOf(const v1::Entry& entry) const {
     return IndexOf(Place{entry.round(), entry.half()});

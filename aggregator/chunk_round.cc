@@ -169,9 +169,12 @@ void ChunkRound::Evict(const MemberId& member) {
 }
 
 void ChunkRound::Leave(const MemberId& member, uint64_t gone_from) {
-  Departure& departure = departures_[member.worker];
-  if (departure.member == member) return;
-  departure = {.member = member, .cause = Cause::kLeft, .gone_from = gone_from};
+  const auto found = departures_.find(member.worker);
+  const bool is_known = found != departures_.end() && (found->second.member == member ||
+                                                       history_.roster().Has(found->second.member));
+  // An earlier process of it that goes is waited for until a header says so.
+  if (is_known) return;
+  departures_[member.worker] = {.member = member, .cause = Cause::kLeft, .gone_from = gone_from};
 }
 
 void ChunkRound::Activate(const MemberId& member, uint64_t first_round) {
@@ -216,11 +219,10 @@ bool ChunkRound::ready() const {
 }
 
 bool ChunkRound::needs_rounds_before(uint64_t round) const {
-  // Rounds are compared modulo 2^64: a genesis stands at the first round minus one.
-  const uint64_t genesis = description_->first_round - 1;
   const absl::optional<ResidualFloor>& floor = custody_.floor();
   return residual_ != nullptr && floor.has_value() &&
-         floor->place.round - genesis < round - genesis;
+         PlaceIndex(floor->place, description_->first_round) <
+             PlaceIndex({round, 0}, description_->first_round);
 }
 
 bool ChunkRound::secured() const {

@@ -199,6 +199,14 @@ TEST_F(ChunkRoundTest, AMemberThatLeavesTakesPartUpToItsLastRound) {
   EXPECT_EQ(HeaderOf(*result).left(0).member().worker(), "w-1");
 }
 
+TEST_F(ChunkRoundTest, WhoLeavesWithoutHavingComeDoesNotHideThatItsElderIsDead) {
+  Form(2);
+  ASSERT_THAT(Stage(0, Contribution(DenseFloat32(), 1)), IsOk());
+  round_->Evict(Member(1));
+  round_->Leave({Member(1).worker, Member(1).incarnation + 1}, kFirstRound);
+  EXPECT_TRUE(round_->ready()) << "the dead one is not waited for";
+}
+
 TEST_F(ChunkRoundTest, NothingIsSealedOnceEverybodyHasLeft) {
   Form(2);
   for (const size_t i : {0, 1}) round_->Leave(Member(i), /*gone_from=*/kFirstRound);

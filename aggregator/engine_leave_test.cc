@@ -252,6 +252,20 @@ TEST_F(EngineHandoverTest, WhoLeavesForTheSecondTimeIsNotWaitedFor) {
   EXPECT_EQ(header.left(0).member().incarnation(), 200u);
 }
 
+TEST_F(EngineHandoverTest, AnHeirThatComesBackIsGivenAgain) {
+  const std::vector<EngineWorker*> workers = PlayAndLeave(3);
+  const std::string heir_name = PlayOn(workers).left(0).heir();
+  EngineWorker& heir = Named(workers, heir_name);
+  HandOver(*workers[0], heir_name);
+  driver_->Disconnect(heir.stream());
+  const size_t num_notes = workers[0]->inbox().handovers.size();
+  heir.Reconnect();
+  ASSERT_THAT(workers[0]->inbox().handovers, SizeIs(num_notes + 1)) << "the leaver is told";
+  EXPECT_EQ(workers[0]->inbox().handovers.back().first.heir(), heir_name);
+  HandOver(*workers[0], heir_name);
+  EXPECT_THAT(heir.inbox().handovers, SizeIs(1));
+}
+
 TEST_F(EngineHandoverTest, OnlyTheHeirsWordCounts) {
   const std::vector<EngineWorker*> workers = PlayAndLeave(3);
   const std::string heir_name = PlayOn(workers).left(0).heir();

@@ -221,9 +221,9 @@ absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1:
   } else if (!formed_) {
     TryStart(now, actions);
   }
+  RemindLeavers(member.worker, actions);
   if (hello.intent() != v1::INTENT_LEAVING) return absl::OkStatus();
   SendHeirs(member, actions);
-  RemindLeavers(member.worker, actions);
   // The worker's own, which says how long it stays, follows.
   v1::Leave leave;
   leave.set_last_round(hello.last_round());

@@ -71,10 +71,7 @@ class ChunkHistory {
   v1::Entry Head() const;
 
  private:
-  // Grows along the history: 0 is the genesis, whose round is the first one minus one, modulo 2^64.
-  uint64_t IndexOf(const Place& place) const {
-    return 2 * (place.round - identity_->first_round + 1) + place.half;
-  }
+  uint64_t IndexOf(const Place& place) const { return PlaceIndex(place, identity_->first_round); }
 
   absl::Status CheckPlace(const CheckedResult& result) const;
   absl::Status CheckGenesis(const v1::ResultHeader& header) const;

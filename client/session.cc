@@ -224,7 +224,7 @@ absl::Status Session::CheckTurn(uint32_t chunk, const Place& place) const {
 
 absl::Status Session::Contribute(uint32_t chunk, v1::Contribution contribution,
                                  SharedBuffer payload, absl::Time now) {
-  if (!evicted()) TALLY_RETURN_IF_ERROR(CheckUsable());
+  TALLY_RETURN_IF_ERROR(evicted() ? failure_ : CheckUsable());
   if (chunk >= chunks_.size()) {
     return absl::InvalidArgumentError(
         absl::StrCat("`chunk` = ", chunk, ", must be less than ", chunks_.size()));

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/session.h"
+#include "codecs/place.h"
 
 namespace tally {
 namespace {
@@ -71,11 +72,9 @@ void Session::OnFenced(size_t aggregator, const v1::Welcome& welcome, absl::Time
       continue;
     }
     const v1::Contribution& sent = chunks_[state.chunk()].open->message;
-    const v1::Entry& last = state.last_counted();
-    // Rounds are compared modulo 2^64: before the first one stands the first round minus one.
-    const uint64_t begin = options_.first_round - 1;
-    const bool counted = last.round() - begin > sent.round() - begin ||
-                         (last.round() == sent.round() && last.half() >= sent.half());
+    const Place last = {state.last_counted().round(), state.last_counted().half()};
+    const bool counted = PlaceIndex(last, options_.first_round) >=
+                         PlaceIndex({sent.round(), sent.half()}, options_.first_round);
     Settle(state.chunk(), counted && !sent.abstain());
   }
   SettleUntold(aggregator);

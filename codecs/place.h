@@ -19,6 +19,11 @@ struct Place {
   friend auto operator<=>(const Place&, const Place&) = default;
 };
 
+// Grows along the history of a run that begins with `first_round`: 0 is the genesis.
+inline uint64_t PlaceIndex(const Place& place, uint64_t first_round) {
+  return 2 * (place.round - first_round + 1) + place.half;
+}
+
 // For people: "round 812" or "round 812, half 1".
 std::string PlaceName(const Place& place);
 

@@ -212,8 +212,6 @@ TEST_F(ScenarioTest, WorkersLeaveTogether) {
     SimulationOptions options = JobOf(seed);
     const absl::Duration at = Moment(seed);
     options.cuts = absl::Milliseconds(100);
-    // A stream that was cut may need two seconds to come back.
-    options.rounds = 400;
     for (const uint32_t w : {1u, 3u}) {
       options.script.push_back({.kind = Kind::kLeaveWorker, .at = at, .worker = w});
     }
