@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/digest.h"
 
 namespace tally {
@@ -133,6 +134,19 @@ bool Bequest::done(size_t aggregator) const {
     if (chunks_[c].state == State::kUnnamed || chunks_[c].state == State::kGiven) return false;
   }
   return true;
+}
+
+std::string Bequest::Reason(size_t aggregator) const {
+  for (size_t c = aggregator; c < chunks_.size(); c += aggregators_.size()) {
+    if (chunks_[c].state == State::kUnnamed) {
+      return absl::StrCat("chunk ", c, ": waiting for the round that names who inherits it");
+    }
+    if (chunks_[c].state == State::kGiven) {
+      return absl::StrCat("chunk ", c, ": waiting for worker `", chunks_[c].heir,
+                          "` to take what is left over");
+    }
+  }
+  return "";
 }
 
 double Bequest::NormOf(State state) const {

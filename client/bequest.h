@@ -60,6 +60,8 @@ class Bequest {
 
   // Nothing is left to be given to that aggregator.
   bool done(size_t aggregator) const;
+  // What the first chunk there that is not done waits for, for people; empty if all are.
+  std::string Reason(size_t aggregator) const;
 
   // Norms (2).
   double handed_over_norm() const;

@@ -336,6 +336,8 @@ class Session {
   absl::Status AggregatorTimeoutError(size_t aggregator, absl::Time now) const;
   std::string StartReason(absl::Time now) const;
   std::string WaitReason(size_t aggregator, absl::Time now) const;
+  // Why an aggregator has not let this worker go.
+  std::string LeaveReason(size_t aggregator, absl::Time now) const;
   // The lowest chunk for whose result the aggregator is waited for; there is one.
   uint32_t FirstAwaited(size_t aggregator) const;
 

@@ -107,7 +107,12 @@ TEST_F(SessionHandoverTest, TheResidualGoesToTheHeirThatTheHeaderNames) {
   ASSERT_THAT(driver_.session().Leave(Residual(), driver_.now()), IsOk());
   EXPECT_THAT(driver_.Take(), ElementsAre("leave 0", "leave 1"));
   EXPECT_FALSE(driver_.leave().has_deadline()) << "there is nothing of chunk 1";
+  EXPECT_EQ(driver_.session().WaitingFor(driver_.now()),
+            "leaving `agg-0`: chunk 0: waiting for the round that names who inherits it; "
+            "leaving `agg-1`: others may still need what this worker holds");
   driver_.Result(Farewell(0, Self(), Other()));
+  EXPECT_THAT(driver_.session().WaitingFor(driver_.now()),
+              HasSubstr("chunk 0: waiting for worker `w-2` to take what is left over"));
   EXPECT_THAT(driver_.Take(), ElementsAre("hand chunk 0 to w-2 by 0"));
   EXPECT_EQ(driver_.handover().leaver().worker(), "w-1");
   Acknowledge(0);

@@ -63,7 +63,8 @@ void Session::CheckDeadlines(absl::Time now) {
     }
     if (now >= leave_deadline_ && aggregator.link.state() != AggregatorLink::State::kEnded) {
       return Fail(absl::DeadlineExceededError(
-          absl::StrCat(aggregator.link.Place(), " has not ended the stream after Leave")));
+          absl::StrCat(aggregator.link.Place(),
+                       " has not ended the stream after Leave: ", LeaveReason(a, now))));
     }
   }
 }
@@ -114,10 +115,22 @@ std::string Session::WaitReason(size_t aggregator, absl::Time now) const {
   return std::string(absl::StripPrefix(aggregators_[aggregator].link.Reason(now), place));
 }
 
+std::string Session::LeaveReason(size_t aggregator, absl::Time now) const {
+  const AggregatorLink& link = aggregators_[aggregator].link;
+  if (!link.up()) return link.Reason(now);
+  if (HandsOver(aggregator)) return bequest_->Reason(aggregator);
+  return "others may still need what this worker holds";
+}
+
 std::string Session::WaitingFor(absl::Time now) const {
   if (!failure_.ok()) return "";
   if (!started_) return StartReason(now);
   std::string reasons;
+  for (size_t a = 0; leaving() && a < aggregators_.size(); ++a) {
+    if (aggregators_[a].link.state() == AggregatorLink::State::kEnded) continue;
+    absl::StrAppend(&reasons, reasons.empty() ? "" : "; ", "leaving `", aggregators_[a].link.name(),
+                    "`: ", LeaveReason(a, now));
+  }
   for (size_t a = 0; a < aggregators_.size(); ++a) {
     if (aggregators_[a].waiting_since == absl::InfiniteFuture()) continue;
     absl::StrAppend(&reasons, reasons.empty() ? "" : "; ", "round ", *round_, ", chunk ",
