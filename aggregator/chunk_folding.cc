@@ -134,8 +134,7 @@ absl::optional<ExchangeTask> ChunkRecovery::FoldTask(const v1::ResultHeader& hea
   task.divisor = static_cast<uint32_t>(
       task.exchange.divisor == Divisor::kRoster ? fold_roster_.size() : task.payloads.size());
   if (residual_ == nullptr || header.residual_rebased()) {
-    residual_ = std::make_shared<std::vector<float>>(
-        description_->layout.chunks()[chunk_].num_elements, 0.0f);
+    residual_ = std::make_shared<Residual>(description_->layout.chunks()[chunk_].num_elements);
   }
   task.residual = residual_;
   return task;

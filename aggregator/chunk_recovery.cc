@@ -255,8 +255,9 @@ absl::Status ChunkRecovery::TakeSnapshot(ResidualSnapshot snapshot) {
     return absl::OkStatus();
   }
   const size_t num_elements = description_->layout.chunks()[chunk_].num_elements;
-  residual_ = std::make_shared<std::vector<float>>(num_elements);
-  std::memcpy(residual_->data(), snapshot.payload->data(), snapshot.payload->size());
+  std::vector<float> values(num_elements);
+  std::memcpy(values.data(), snapshot.payload->data(), snapshot.payload->size());
+  residual_ = std::make_shared<Residual>(std::move(values));
   snapshot_complete_ = true;
   return absl::OkStatus();
 }

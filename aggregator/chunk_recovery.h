@@ -15,6 +15,7 @@
 #include "aggregator/exchange_task.h"
 #include "aggregator/job_description.h"
 #include "aggregator/replay_reader.h"
+#include "aggregator/residual.h"
 #include "aggregator/residual_custody.h"
 #include "codecs/place.h"
 #include "codecs/roster.h"
@@ -60,7 +61,7 @@ class ChunkRecovery {
     // Who takes part in the next exchange.
     Roster roster;
     // [num_elements]; null: zero, and never used.
-    std::shared_ptr<std::vector<float>> residual;
+    std::shared_ptr<Residual> residual;
     // It was lost.
     bool rebased = false;
     // Its last known norm, then.
@@ -161,7 +162,7 @@ class ChunkRecovery {
   uint64_t last_held_chain_ = 0;
   bool held_headers_complete_ = false;
   bool headers_complete_ = false;
-  std::shared_ptr<std::vector<float>> residual_;
+  std::shared_ptr<Residual> residual_;
   bool snapshot_complete_ = false;
   bool rebased_ = false;
   double known_norm_ = 0;

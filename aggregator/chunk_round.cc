@@ -90,8 +90,15 @@ absl::optional<ResidualCustody::Order> ChunkRound::AnnouncedSnapshot() {
   }
   const absl::StatusOr<std::vector<MemberId>> custodians = CustodiansAfter(history_.roster(), head);
   if (!custodians.ok()) return absl::nullopt;
-  return custody_.Begin(TakeResidualSnapshot(chunk_, PlaceOf(head), history_.chain(), *residual_),
-                        history_.roster().epoch(), *custodians);
+  return GiveAsItIs(PlaceOf(head), *custodians);
+}
+
+absl::optional<ResidualCustody::Order> ChunkRound::GiveAsItIs(
+    const Place& place, absl::Span<const MemberId> custodians) {
+  const absl::StatusOr<absl::Span<float>> values = residual_->OnHost();
+  if (!values.ok()) return absl::nullopt;
+  return custody_.Begin(TakeResidualSnapshot(chunk_, place, history_.chain(), *values),
+                        history_.roster().epoch(), custodians);
 }
 
 absl::StatusOr<ChunkRound::Verdict> ChunkRound::Stage(const MemberId& member,
@@ -235,9 +242,7 @@ absl::optional<ResidualCustody::Order> ChunkRound::Secure(absl::Span<const Membe
   if (custodians.empty() || secured() || custody_.IsOnItsWay(history_.chain(), custodians)) {
     return absl::nullopt;
   }
-  return custody_.Begin(
-      TakeResidualSnapshot(chunk_, history_.newest()->place, history_.chain(), *residual_),
-      history_.roster().epoch(), custodians);
+  return GiveAsItIs(history_.newest()->place, custodians);
 }
 
 std::vector<MemberId> ChunkRound::missing() const {

@@ -23,6 +23,7 @@
 #include "aggregator/contribution_reader.h"
 #include "aggregator/exchange_task.h"
 #include "aggregator/job_description.h"
+#include "aggregator/residual.h"
 #include "aggregator/residual_custody.h"
 #include "aggregator/saved_residuals.h"
 #include "codecs/exchange.h"
@@ -226,6 +227,10 @@ class ChunkRound {
   Published Append(v1::ResultHeader header, SharedBuffer payload, absl::Time now);
   // What the head announces, taken anew.
   absl::optional<ResidualCustody::Order> AnnouncedSnapshot();
+  // Gives a copy of the residual, which stands still, as the snapshot of the head; unset if a
+  // device holds it and does not give it back.
+  absl::optional<ResidualCustody::Order> GiveAsItIs(const Place& place,
+                                                    absl::Span<const MemberId> custodians);
   // Whom a snapshot may be given to: participants who stay.
   absl::optional<ResidualCustody::Order> GiveIntoCustody(const StoredResult& result,
                                                          const ExchangeOutcome& outcome);
@@ -266,8 +271,8 @@ class ChunkRound {
   // Header of the exchange that was sealed last, and who takes part in it and stays.
   v1::ResultHeader sealed_header_;
   std::vector<MemberId> sealed_participants_;
-  // What the mean left over; allocated at the first exchange that keeps a residual.
-  std::shared_ptr<std::vector<float>> residual_;
+  // What the mean left over; null before the first exchange that keeps a residual.
+  std::shared_ptr<Residual> residual_;
   ResidualCustody custody_;
   // Somebody has gone who may hold what a recovery would need: the next exchange that can is
   // followed by a snapshot.

@@ -235,8 +235,7 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
       task.exchange.divisor == Divisor::kRoster ? roster.size() : participants.size());
   if (absl::holds_alternative<SignExchange>(task.exchange.kind)) {
     if (residual_ == nullptr) {
-      residual_ = std::make_shared<std::vector<float>>(
-          description_->layout.chunks()[chunk_].num_elements, 0.0f);
+      residual_ = std::make_shared<Residual>(description_->layout.chunks()[chunk_].num_elements);
     }
     task.residual = residual_;
   }

@@ -1,8 +1,10 @@
 // How a chunk closes its exchanges.
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "aggregator/residual.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/util/chunk_round_fixture.h"
@@ -12,9 +14,15 @@
 namespace tally {
 namespace {
 
+using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+
+void Fill(Residual& residual, float value) {
+  const absl::Span<float> values = *residual.OnHost();
+  std::fill(values.begin(), values.end(), value);
+}
 
 TEST_F(ChunkRoundTest, LeavesAnAbstainerOutOfTheMean) {
   Form(3);
@@ -106,11 +114,11 @@ TEST_F(ChunkRoundTest, KeepsTheResidualFromSignRoundToSignRound) {
   StageAll(SignBlocks256(), {1, 2});
   const absl::StatusOr<ChunkRound::Sealing> first = round_->Seal(Now());
   ASSERT_THAT(first, IsOk());
-  EXPECT_EQ(*first->task->residual, std::vector<float>(kNumElements, 0.0f));
+  EXPECT_THAT(*first->task->residual->OnHost(), Each(0.0f));
   Publish(*first);
 
   // Elements of one magnitude leave nothing over, so make some up.
-  first->task->residual->assign(kNumElements, 0.25f);
+  Fill(*first->task->residual, 0.25f);
   StageAll(DenseFloat32(), {1, 1});
   const absl::StatusOr<ChunkRound::Sealing> dense = round_->Seal(Now());
   ASSERT_THAT(dense, IsOk());
@@ -130,7 +138,7 @@ TEST_F(ChunkRoundTest, ZeroesTheResidualWhereTheExchangeSaysSo) {
   const absl::StatusOr<ChunkRound::Sealing> first = round_->Seal(Now());
   ASSERT_THAT(first, IsOk());
   Publish(*first);
-  first->task->residual->assign(kNumElements, 0.25f);
+  Fill(*first->task->residual, 0.25f);
   const auto result = Play(ZeroingSign(), {1, 2});
   EXPECT_EQ(FirstValue(*result), 1.5f);
   EXPECT_EQ(HeaderOf(*result).exchange().sign().residual_operation(), v1::RESIDUAL_OPERATION_ZERO);
@@ -142,12 +150,12 @@ TEST_F(ChunkRoundTest, AnExchangeWithoutParticipantsLeavesTheResidualAlone) {
   const absl::StatusOr<ChunkRound::Sealing> first = round_->Seal(Now());
   ASSERT_THAT(first, IsOk());
   Publish(*first);
-  first->task->residual->assign(kNumElements, 0.25f);
+  Fill(*first->task->residual, 0.25f);
   StagedContribution abstention = Abstention();
   abstention.exchange = ZeroingSign();
   ASSERT_THAT(Stage(0, std::move(abstention)), IsOk());
   ASSERT_THAT(round_->Seal(Now()), IsOk());
-  EXPECT_EQ(*first->task->residual, std::vector<float>(kNumElements, 0.25f));
+  EXPECT_THAT(*first->task->residual->OnHost(), Each(0.25f));
 }
 
 // --- Departures ---

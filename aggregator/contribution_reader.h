@@ -3,6 +3,7 @@
 #define TALLY_AGGREGATOR_CONTRIBUTION_READER_H_
 
 #include <memory>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/types/optional.h"
@@ -38,9 +39,13 @@ struct StagedContribution {
 // looking at every value) out of the engine's lock. Not thread-safe; one per stream.
 class ContributionReader {
  public:
+  // `backend` must outlive this; `payload_memory` as SliceAssembler's.
   ContributionReader(std::shared_ptr<const JobDescription> description, MemberId member,
-                     const Backend* backend)
-      : description_(std::move(description)), member_(std::move(member)), backend_(backend) {}
+                     const Backend* backend, std::shared_ptr<BufferMemory> payload_memory = nullptr)
+      : description_(std::move(description)),
+        member_(std::move(member)),
+        backend_(backend),
+        assembler_(std::move(payload_memory)) {}
 
   // Takes the next slice; gives the contribution if it was the last one.
   // Returns INVALID_ARGUMENT if a field breaks its rule in proto/tally/v1/exchange.proto, the

@@ -7,16 +7,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/variant.h"
+#include "aggregator/exchange_arguments.h"
 #include "base/digest.h"
 #include "base/float_environment.h"
 #include "base/status_macros.h"
 #include "codecs/dense_codec.h"
-#include "codecs/draw_key.h"
 #include "codecs/sign_codec.h"
 #include "codecs/sign_relay_codec.h"
 #include "codecs/sparse_codec.h"
 #include "codecs/vote_codec.h"
-#include "kernels/live_mask.h"
 #include "kernels/sketch_hash.h"
 
 namespace tally {
@@ -42,7 +41,8 @@ class Arithmetic {
     for (const SharedBuffer& payload : task_.payloads) {
       blocks.push_back(SignBlockOf(payload->bytes(), num_elements_, segment_ends.size()));
     }
-    if (sign.zero_residual) std::fill(task_.residual->begin(), task_.residual->end(), 0.0f);
+    TALLY_ASSIGN_OR_RETURN(const absl::Span<float> residual, task_.residual->OnHost());
+    if (sign.zero_residual) std::fill(residual.begin(), residual.end(), 0.0f);
     Buffer result(SignPayloadBytes(num_elements_, segment_ends.size()));
     const SignPayloadParts out = SignPartsOf(result.bytes(), num_elements_, segment_ends.size());
     TALLY_RETURN_IF_ERROR(backend_.SignRound({.blocks = blocks,
@@ -50,7 +50,7 @@ class Arithmetic {
                                               .segment_ends = segment_ends,
                                               .live = live(),
                                               .rule = sign.scale_rule,
-                                              .residual = absl::MakeSpan(*task_.residual),
+                                              .residual = residual,
                                               .bits = out.bits,
                                               .scales = out.scales}));
     return result;
@@ -76,9 +76,7 @@ class Arithmetic {
       TALLY_RETURN_IF_ERROR(kernels.CountVotes(ballots, num_elements_, planes.bytes()));
       return planes;
     }
-    const DrawStream draws = {.key = DrawKey(task_.description->seed, DrawRole::kResult, ""),
-                              .round = task_.place.round,
-                              .first_element = layout_.chunks()[task_.chunk].offset};
+    const DrawStream draws = ResultDraws(*task_.description, task_.chunk, task_.place.round);
     Buffer bits(VotePayloadBytes(num_elements_));
     TALLY_RETURN_IF_ERROR(vote.result == VoteResult::kDrawn
                               ? kernels.DrawVotes(ballots, num_elements_, draws, bits.bytes())
@@ -87,15 +85,12 @@ class Arithmetic {
   }
 
   absl::StatusOr<Buffer> operator()(const SketchExchange& sketch) const {
-    const SketchShape shape = {.rows = sketch.rows,
-                               .columns = sketch.columns,
-                               .key = SketchKey(sketch.hash_seed, task_.chunk)};
+    const SketchShape shape = ShapeOf(sketch, task_.chunk);
     TALLY_ASSIGN_OR_RETURN(const std::vector<float> table,
                            MeanTable(sketch.dtype, SketchCells(shape)));
     std::vector<float> estimates(num_elements_);
     TALLY_RETURN_IF_ERROR(backend_.sketches().Estimate(shape, table, absl::MakeSpan(estimates)));
-    std::vector<uint32_t> candidates(
-        std::min<uint64_t>(sketch.num_candidates, CountLive(live(), 0, num_elements_)));
+    std::vector<uint32_t> candidates(NumCandidates(sketch, layout_, task_.chunk));
     TALLY_RETURN_IF_ERROR(
         backend_.sketches().SelectLargest(estimates, live(), absl::MakeSpan(candidates)));
     std::vector<float> values;
@@ -172,15 +167,6 @@ class Arithmetic {
   const uint32_t num_elements_;
 };
 
-void TakeSnapshot(const std::vector<float>& residual, const Backend& backend,
-                  ExchangeOutcome& outcome) {
-  Buffer snapshot(residual.size() * sizeof(float));
-  std::memcpy(snapshot.data(), residual.data(), snapshot.size());
-  outcome.snapshot_digest = Digest64(std::as_const(snapshot).bytes());
-  outcome.snapshot = std::make_shared<const Buffer>(std::move(snapshot));
-  outcome.residual_norm = std::sqrt(backend.SumOfSquares(residual));
-}
-
 }  // namespace
 
 absl::StatusOr<ExchangeOutcome> RunExchange(const ExchangeTask& task, const Backend& backend) {
@@ -191,14 +177,35 @@ absl::StatusOr<ExchangeOutcome> RunExchange(const ExchangeTask& task, const Back
                                             ", ", PlaceName(task.place), ": ",
                                             payload.status().message()));
   }
-  const uint64_t digest = Digest64(std::as_const(*payload).bytes());
-  ExchangeOutcome outcome{.job_serial = task.job_serial,
-                          .chunk = task.chunk,
-                          .place = task.place,
-                          .payload = std::make_shared<const Buffer>(*std::move(payload)),
-                          .payload_digest = digest};
-  if (task.snapshot_of != nullptr) TakeSnapshot(*task.snapshot_of, backend, outcome);
+  ExchangeOutcome outcome = OutcomeOf(task, *std::move(payload));
+  if (task.snapshot_of != nullptr) {
+    TALLY_RETURN_IF_ERROR(TakeSnapshot(*task.snapshot_of, backend, outcome));
+  }
   return outcome;
+}
+
+ExchangeOutcome OutcomeOf(const ExchangeTask& task, Buffer payload) {
+  const uint64_t digest = Digest64(std::as_const(payload).bytes());
+  return {.job_serial = task.job_serial,
+          .chunk = task.chunk,
+          .place = task.place,
+          .payload = std::make_shared<const Buffer>(std::move(payload)),
+          .payload_digest = digest};
+}
+
+void AddSnapshot(Buffer snapshot, double sum_of_squares, ExchangeOutcome& outcome) {
+  outcome.snapshot_digest = Digest64(std::as_const(snapshot).bytes());
+  outcome.snapshot = std::make_shared<const Buffer>(std::move(snapshot));
+  outcome.residual_norm = std::sqrt(sum_of_squares);
+}
+
+absl::Status TakeSnapshot(Residual& residual, const Backend& backend, ExchangeOutcome& outcome) {
+  const absl::StatusOr<absl::Span<float>> values = residual.OnHost();
+  if (!values.ok()) return absl::InternalError(values.status().message());
+  Buffer snapshot(values->size() * sizeof(float));
+  std::memcpy(snapshot.data(), values->data(), snapshot.size());
+  AddSnapshot(std::move(snapshot), backend.SumOfSquares(*values), outcome);
+  return absl::OkStatus();
 }
 
 }  // namespace tally

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "aggregator/job_description.h"
+#include "aggregator/residual.h"
 #include "base/buffer.h"
 #include "codecs/exchange.h"
 #include "codecs/place.h"
@@ -30,10 +31,10 @@ struct ExchangeTask {
   uint32_t divisor = 1;
   // [num_elements of the chunk] the aggregator's residual, changed in place; empty for kinds
   // without one.
-  std::shared_ptr<std::vector<float>> residual;
+  std::shared_ptr<Residual> residual;
   // The residual of which the outcome is to hold a copy, as it is after the exchange; empty: none
   // is wanted.
-  std::shared_ptr<const std::vector<float>> snapshot_of;
+  std::shared_ptr<Residual> snapshot_of;
 };
 
 struct ExchangeOutcome {
@@ -49,9 +50,18 @@ struct ExchangeOutcome {
   double residual_norm = 0;
 };
 
-// Computes a task: a pure function of its contents. Any thread.
-// Returns INTERNAL if a kernel refuses its arguments, which would be our bug.
+// Computes a task: a pure function of its contents. Any thread. Brings residuals to the host.
+// Returns INTERNAL if a kernel refuses its arguments, which would be our bug, or a residual is
+// lost.
 absl::StatusOr<ExchangeOutcome> RunExchange(const ExchangeTask& task, const Backend& backend);
+
+// What follows from a task's result, by whatever means it was computed: the outcome, still without
+// a snapshot.
+ExchangeOutcome OutcomeOf(const ExchangeTask& task, Buffer payload);
+// Completes it by a copy of the residual, and its sum of squares.
+void AddSnapshot(Buffer snapshot, double sum_of_squares, ExchangeOutcome& outcome);
+// The same from the residual itself, on the host.
+absl::Status TakeSnapshot(Residual& residual, const Backend& backend, ExchangeOutcome& outcome);
 
 }  // namespace tally
 

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "aggregator/residual.h"
 #include "base/digest.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -50,7 +51,7 @@ ExchangeTask TaskOf(const Exchange& exchange, const std::vector<std::string>& pa
   for (const std::string& payload : payloads) task.payloads.push_back(BufferOf(payload));
   task.divisor = static_cast<uint32_t>(payloads.size());
   if (absl::holds_alternative<SignExchange>(exchange.kind)) {
-    task.residual = std::make_shared<std::vector<float>>(kNumElements, 0.0f);
+    task.residual = std::make_shared<Residual>(kNumElements);
   }
   return task;
 }
@@ -88,9 +89,10 @@ TEST_P(ExchangeTaskTest, SignGivesScalesAndBitsAndLeavesTheRest) {
   const auto scale = static_cast<float>(std::sqrt((1.0 + 255 * 4.0) / 256));
   EXPECT_THAT(FloatsOf(*outcome->payload, 2), ElementsAre(scale, 2.0f));
   EXPECT_EQ(outcome->payload->data()[8], 0xfe);
-  EXPECT_EQ((*task.residual)[0], -1 + scale);
-  EXPECT_EQ((*task.residual)[1], 2 - scale);
-  EXPECT_EQ((*task.residual)[300], 0);
+  const absl::Span<const float> residual = *task.residual->OnHost();
+  EXPECT_EQ(residual[0], -1 + scale);
+  EXPECT_EQ(residual[1], 2 - scale);
+  EXPECT_EQ(residual[300], 0);
 }
 
 TEST_P(ExchangeTaskTest, SignAddsTheResidualUnlessItIsToBeZeroed) {
@@ -99,12 +101,12 @@ TEST_P(ExchangeTaskTest, SignAddsTheResidualUnlessItIsToBeZeroed) {
   for (const auto& [exchange, scale] :
        {std::pair(SignBlocks256(), 1.5f), std::pair(zeroing, 1.0f)}) {
     SCOPED_TRACE(ExchangeName(exchange));
-    const ExchangeTask task = TaskOf(exchange, {SignPayload({1, 1}, kNumElements)});
-    task.residual->assign(kNumElements, 0.5f);
+    ExchangeTask task = TaskOf(exchange, {SignPayload({1, 1}, kNumElements)});
+    task.residual = std::make_shared<Residual>(std::vector<float>(kNumElements, 0.5f));
     const absl::StatusOr<ExchangeOutcome> outcome = RunExchange(task, *GetParam());
     ASSERT_THAT(outcome, IsOk());
     EXPECT_THAT(FloatsOf(*outcome->payload, 2), Each(scale));
-    EXPECT_THAT(*task.residual, Each(0.0f));
+    EXPECT_THAT(*task.residual->OnHost(), Each(0.0f));
   }
 }
 

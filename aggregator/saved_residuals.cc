@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -102,16 +103,15 @@ absl::Status SavedResiduals::Take(const MemberId& member, const ResidualSnapshot
   if (!chunk.is_missing() || chunk.asked != member || snapshot.chain != chunk.head.chain()) {
     return absl::OkStatus();
   }
-  auto residual = std::make_shared<std::vector<float>>(
-      description_->layout.chunks()[snapshot.chunk].num_elements);
-  std::memcpy(residual->data(), snapshot.payload->data(), snapshot.payload->size());
-  for (size_t i = 0; i < residual->size(); ++i) {
-    if (std::isfinite((*residual)[i])) continue;
+  std::vector<float> values(description_->layout.chunks()[snapshot.chunk].num_elements);
+  std::memcpy(values.data(), snapshot.payload->data(), snapshot.payload->size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (std::isfinite(values[i])) continue;
     return absl::InvalidArgumentError(absl::StrCat("`residual_snapshot` of chunk ", snapshot.chunk,
-                                                   ": element ", i, " = ", (*residual)[i],
+                                                   ": element ", i, " = ", values[i],
                                                    ", must be finite"));
   }
-  chunk.residual = std::move(residual);
+  chunk.residual = std::make_shared<Residual>(std::move(values));
   return absl::OkStatus();
 }
 

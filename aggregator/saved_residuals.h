@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/types/optional.h"
 #include "aggregator/job_description.h"
+#include "aggregator/residual.h"
 #include "aggregator/residual_custody.h"
 #include "codecs/roster.h"
 #include "proto/tally/v1/membership.pb.h"
@@ -21,7 +22,7 @@ namespace tally {
 // What a chunk of a run begins with.
 struct SavedResidual {
   // [num_elements of the chunk]; null: zero.
-  std::shared_ptr<std::vector<float>> residual;
+  std::shared_ptr<Residual> residual;
   // It was not zero, but nobody has it; its norm.
   bool lost = false;
   double norm = 0;
@@ -80,7 +81,7 @@ class SavedResiduals {
     // Who is here and says that it holds the snapshot, by worker.
     std::map<std::string, MemberId> holders;
     absl::optional<MemberId> asked;
-    std::shared_ptr<std::vector<float>> residual;
+    std::shared_ptr<Residual> residual;
 
     bool is_missing() const { return residual_norm > 0 && residual == nullptr && !holders.empty(); }
   };

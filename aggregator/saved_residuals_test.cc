@@ -15,10 +15,9 @@ namespace tally {
 namespace {
 
 using ::testing::AllOf;
-using ::testing::ElementsAre;
+using ::testing::Each;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Pointee;
 using ::testing::SizeIs;
 
 constexpr uint64_t kChain = 0xabc;
@@ -85,7 +84,7 @@ TEST_F(SavedResidualsTest, AResidualComesFromWhoHoldsIt) {
   EXPECT_EQ(saved_.num_missing(), 1u) << "one was of another worker, one of another history";
   ASSERT_THAT(saved_.Take(Member(1), Snapshot(1, 5, kChain + 1)), IsOk());
   EXPECT_TRUE(saved_.complete());
-  EXPECT_THAT(saved_.Find(1, RosterOf(2)).residual, Pointee(std::vector<float>(256, 5)));
+  EXPECT_THAT(*saved_.Find(1, RosterOf(2)).residual->OnHost(), AllOf(SizeIs(256), Each(5)));
   EXPECT_FALSE(saved_.Find(1, RosterOf(2)).lost);
   EXPECT_EQ(saved_.Find(0, RosterOf(2)).residual, nullptr);
   EXPECT_FALSE(saved_.Find(0, RosterOf(2)).lost) << "it was zero";

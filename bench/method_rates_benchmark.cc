@@ -32,6 +32,7 @@
 #include "absl/types/variant.h"
 #include "aggregator/exchange_task.h"
 #include "aggregator/job_description.h"
+#include "aggregator/residual.h"
 #include "base/buffer.h"
 #include "base/check.h"
 #include "benchmark/benchmark.h"
@@ -216,8 +217,8 @@ void BenchmarkAggregator(benchmark::State& state, const Method& method, uint32_t
     }
     task.divisor = num_workers;
     if (absl::holds_alternative<SignExchange>(contribution.exchange.kind)) {
-      task.residual = std::make_shared<std::vector<float>>(
-          description->layout.chunks()[contribution.chunk].num_elements, 0.0f);
+      task.residual =
+          std::make_shared<Residual>(description->layout.chunks()[contribution.chunk].num_elements);
     }
   }
   for (auto _ : state) {

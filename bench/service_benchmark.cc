@@ -29,6 +29,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "aggregator/exchange_task.h"
+#include "aggregator/residual.h"
 #include "aggregator/server/server.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -347,7 +348,7 @@ ExchangeTask MakeTask(const Load& load) {
                     .exchange = load.exchange,
                     .payloads = load.payloads,
                     .divisor = static_cast<uint32_t>(load.payloads.size())};
-  task.residual = std::make_shared<std::vector<float>>(load.layout.chunks()[0].num_elements, 0.0f);
+  task.residual = std::make_shared<Residual>(load.layout.chunks()[0].num_elements);
   return task;
 }
 

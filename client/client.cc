@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "base/status_macros.h"
 #include "client/client_impl.h"
 #include "client/transport.h"
 #include "client/transport/faulty_transport.h"
@@ -16,7 +15,6 @@
 namespace tally {
 
 absl::StatusOr<std::unique_ptr<Client>> Client::Connect(ClientOptions options) {
-  TALLY_ASSIGN_OR_RETURN(const Backend* backend, FindBackend("auto"));
   std::vector<std::string> addresses;
   for (const AggregatorAddress& aggregator : options.aggregators) {
     addresses.push_back(aggregator.address);
@@ -26,7 +24,7 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(ClientOptions options) {
     transport = MakeFaultyTransport(std::move(transport), options.faults, addresses.size());
   }
   return ConnectWithTransport(std::move(options), std::move(transport),
-                              std::make_shared<RealClock>(), backend);
+                              std::make_shared<RealClock>(), FastestHostBackend());
 }
 
 }  // namespace tally

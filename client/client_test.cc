@@ -182,7 +182,7 @@ class ClientTest : public testing::Test {
     auto transport = std::make_unique<FakeTransport>(options_);
     transport->Behave(std::move(behaviour));
     transport_ = transport.get();
-    return ConnectWithTransport(options_, std::move(transport), clock_, SupportedBackends().back());
+    return ConnectWithTransport(options_, std::move(transport), clock_, FastestHostBackend());
   }
 
   Exchange ExchangeOf(uint32_t chunk) const {

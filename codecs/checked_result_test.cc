@@ -21,7 +21,7 @@ using ::testing::HasSubstr;
 class CheckedResultTest : public testing::Test {
  protected:
   absl::StatusOr<CheckedResult> Check(const v1::Result& result, SharedBuffer payload) const {
-    return CheckResult(result, std::move(payload), layout_, *SupportedBackends().back());
+    return CheckResult(result, std::move(payload), layout_, *FastestHostBackend());
   }
 
   // The message of a result with this header.

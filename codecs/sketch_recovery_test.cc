@@ -42,7 +42,7 @@ double LargestEnergy(std::vector<float> values) {
 // Appends the values at the group's candidates.
 void AppendCandidates(const Dealing& dealing, uint32_t group, uint64_t seed,
                       const std::vector<float>& x, std::vector<float>& values) {
-  const SketchKernels& kernels = SupportedBackends().back()->sketches();
+  const SketchKernels& kernels = FastestHostBackend()->sketches();
   const uint32_t num_groups = dealing.options().num_groups;
   const uint32_t runs = (kColumns / num_groups + kSketchRunElements - 1) / kSketchRunElements;
   const SketchShape shape = {

@@ -62,7 +62,7 @@ absl::Status SliceAssembler::Begin(const v1::Slice& slice, absl::Span<const uint
   }
   TALLY_RETURN_IF_ERROR(CheckPiece(slice, piece, 0, slice.total_bytes()));
   if (piece.empty() && slice.total_bytes() > 0) return EmptyPieceError(0);
-  payload_ = Buffer(slice.total_bytes());
+  payload_ = Buffer(slice.total_bytes(), payload_memory_);
   received_bytes_ = 0;
   in_progress_ = true;
   Append(piece);

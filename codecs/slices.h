@@ -5,6 +5,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -31,6 +33,10 @@ std::vector<PayloadSlice> CutIntoSlices(absl::Span<const uint8_t> payload,
 // refused changes nothing. Not thread-safe.
 class SliceAssembler {
  public:
+  // Payloads take their memory from `payload_memory`; null: from the heap.
+  explicit SliceAssembler(std::shared_ptr<BufferMemory> payload_memory = nullptr)
+      : payload_memory_(std::move(payload_memory)) {}
+
   // True from the first slice of a payload until it is taken.
   bool in_progress() const { return in_progress_; }
 
@@ -58,6 +64,7 @@ class SliceAssembler {
   // Takes a piece that was checked.
   void Append(absl::Span<const uint8_t> piece);
 
+  std::shared_ptr<BufferMemory> payload_memory_;
   bool in_progress_ = false;
   uint64_t received_bytes_ = 0;
   Buffer payload_;

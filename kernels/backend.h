@@ -15,6 +15,8 @@
 
 namespace tally {
 
+class Device;
+
 // How a segment's scale follows from its elements x.
 enum class ScaleRule : uint8_t {
   kRootMeanSquare,  // ||x||_2 / sqrt(d): 1-bit Adam
@@ -115,6 +117,9 @@ class Backend {
   virtual absl::string_view name() const = 0;
   // True if this machine can run it.
   virtual bool IsSupported() const = 0;
+
+  // The accelerator that it computes on (kernels/device/device.h); null: the host's processor.
+  virtual Device* device() const { return nullptr; }
 
   // Its kernels over votes and over count sketches; they live as long as this.
   virtual const VoteKernels& votes() const = 0;

@@ -10,13 +10,16 @@
 
 namespace tally {
 
-// All back ends of this build that the machine supports, slowest first. They live as long as the
-// process.
+// All back ends that this build and the machine support, slowest first. They live as long as the
+// process. The first call of this, or of FindBackend for "auto" or "cuda", opens the GPU for good.
 std::vector<const Backend*> SupportedBackends();
 
+// The fastest one that computes on the host's processor; touches no device.
+const Backend* FastestHostBackend();
+
 // Returns the back end with that name, or the fastest one for "auto".
-// Returns INVALID_ARGUMENT if no back end of this build has that name (the message lists those that
-// exist); UNIMPLEMENTED if it exists but this machine cannot run it.
+// Returns INVALID_ARGUMENT if no back end has that name (the message lists those that exist);
+// UNIMPLEMENTED, with the reason, if it exists but this build or this machine cannot run it.
 absl::StatusOr<const Backend*> FindBackend(absl::string_view name);
 
 }  // namespace tally

@@ -8,6 +8,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "kernels/backends.h"
+#include "kernels/cuda/emulation/emulated_device.h"
+#include "kernels/device/device_backend.h"
+#include "kernels/device/fake_device.h"
 
 namespace tally {
 namespace {
@@ -40,6 +43,22 @@ float RandomFloat(TestRandom& random, uint32_t smallest_exponent, uint32_t large
   return std::bit_cast<float>(rest | exponent << 23);
 }
 
+// What it computes on its device is scalar's: the suite tests how arguments and results travel.
+const Backend* FakeDeviceBackend() {
+  static const Backend& backend =
+      *new DeviceBackend("device_fake", std::make_unique<FakeDevice>(), SupportedBackends().front(),
+                         /*max_lanes=*/1);
+  return &backend;
+}
+
+// CUDA's kernels without a GPU.
+const Backend* EmulatedBackend() {
+  static const Backend& backend =
+      *new DeviceBackend("cuda_emulated", OpenEmulatedDevice().value(), SupportedBackends().front(),
+                         /*max_lanes=*/1);
+  return &backend;
+}
+
 }  // namespace
 
 std::vector<ConformanceParam> ConformanceParams() {
@@ -54,19 +73,13 @@ std::vector<ConformanceParam> ConformanceParams() {
       params.push_back({absl::StrCat(name, "_", target.name), backend, {target}});
     }
   }
+  params.push_back({std::string(FakeDeviceBackend()->name()), FakeDeviceBackend(), {}});
+  params.push_back({std::string(EmulatedBackend()->name()), EmulatedBackend(), {}, true});
   return params;
 }
 
 std::string ConformanceName(const testing::TestParamInfo<ConformanceParam>& info) {
   return info.param.name;
-}
-
-std::vector<size_t> ConformanceSizes() {
-  std::set<size_t> sizes = {0, 1, (1 << 20) + 1};
-  for (const size_t width : {8, 16, 32, 64, 128, 4096}) {
-    sizes.insert({width - 1, width, width + 1, 4 * width + 3});
-  }
-  return {sizes.begin(), sizes.end()};
 }
 
 testing::AssertionResult SameBits(absl::Span<const float> actual,
@@ -101,6 +114,15 @@ ConformanceTest::ConformanceTest()
   if (!GetParam().forced_target.empty()) {
     target_override_ = std::make_unique<simd::TargetOverride>(GetParam().forced_target.front());
   }
+}
+
+std::vector<size_t> ConformanceTest::Sizes() {
+  std::set<size_t> sizes = {0, 1};
+  for (const size_t width : {8, 16, 32, 64, 128, 4096}) {
+    sizes.insert({width - 1, width, width + 1, 4 * width + 3});
+  }
+  if (!GetParam().is_slow) sizes.insert((1 << 20) + 1);
+  return {sizes.begin(), sizes.end()};
 }
 
 std::vector<float> ConformanceTest::DyadicFloats(size_t size) {

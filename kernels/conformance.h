@@ -25,20 +25,19 @@ struct ConformanceParam {
   std::string name;
   const Backend* backend;
   std::vector<simd::Target> forced_target;  // none or one
+  // Its tests leave out the largest sizes.
+  bool is_slow = false;
 
   // How GoogleTest shows a parameter.
   friend void PrintTo(const ConformanceParam& param, std::ostream* os) { *os << param.name; }
 };
 
-// Every supported back end, the SIMD one once for each instruction set.
+// Every supported back end, the SIMD one once for each instruction set, one on a FakeDevice and one
+// on the emulation of CUDA.
 std::vector<ConformanceParam> ConformanceParams();
 
 // For INSTANTIATE_TEST_SUITE_P.
 std::string ConformanceName(const testing::TestParamInfo<ConformanceParam>& info);
-
-// Numbers of elements around every width of a vector, a tile and a block, and more than any cache
-// level holds.
-std::vector<size_t> ConformanceSizes();
 
 // An array between two guards, from any element offset on, so that its start is as misaligned as
 // the test asks.
@@ -106,6 +105,10 @@ class ConformanceTest : public testing::TestWithParam<ConformanceParam> {
   const Backend& backend() const { return *GetParam().backend; }
   const Backend& scalar() const { return *scalar_; }
   TestRandom& random() { return random_; }
+
+  // Numbers of elements around every width of a vector, a tile and a block, and more than any cache
+  // level holds.
+  static std::vector<size_t> Sizes();
 
   // k/64 with |k| <= 256.
   std::vector<float> DyadicFloats(size_t size);

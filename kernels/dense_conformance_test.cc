@@ -102,7 +102,7 @@ TEST_P(DenseConformanceTest, RoundsAroundEveryHalfAndEveryMidpointLikeScalar) {
 
 TEST_P(DenseConformanceTest, EncodesAndDecodesLikeScalarAtEverySizeAndAlignment) {
   for (const DType dtype : kDTypes) {
-    for (const size_t size : ConformanceSizes()) {
+    for (const size_t size : Sizes()) {
       const size_t offset = random()() % 4;
       SCOPED_TRACE(
           absl::StrCat(std::string(DTypeName(dtype)), ", size ", size, ", offset ", offset));
@@ -120,7 +120,7 @@ TEST_P(DenseConformanceTest, EncodesAndDecodesLikeScalarAtEverySizeAndAlignment)
 
 TEST_P(DenseConformanceTest, DenseMeanHasTheBitsOfScalar) {
   for (const DType dtype : kDTypes) {
-    for (const size_t size : ConformanceSizes()) {
+    for (const size_t size : Sizes()) {
       std::vector<GuardedArray<uint8_t>> payloads;
       for (size_t n = 0; n < (size > (1 << 20) ? 3 : 33); ++n) {
         payloads.emplace_back(Payload(dtype, size), n % 4);

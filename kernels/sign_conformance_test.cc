@@ -55,7 +55,7 @@ class SignConformanceTest : public ConformanceTest {
   // Every case of the suite: sizes by layouts by masks, the largest size only once per layout.
   template <typename Function>
   void ForEachShape(Function function) {
-    for (const size_t size : ConformanceSizes()) {
+    for (const size_t size : Sizes()) {
       for (const Layout layout : kLayouts) {
         for (const bool is_masked : {false, true}) {
           if (size > (1 << 20) && is_masked != (layout == Layout::kIrregular)) continue;
@@ -91,7 +91,7 @@ INSTANTIATE_TEST_SUITE_P(Backends, SignConformanceTest, testing::ValuesIn(Confor
                          ConformanceName);
 
 TEST_P(SignConformanceTest, PackSignsHasTheBitsOfScalar) {
-  for (const size_t size : ConformanceSizes()) {
+  for (const size_t size : Sizes()) {
     const size_t offset = random()() % 4;
     SCOPED_TRACE(absl::StrCat("size ", size, ", offset ", offset));
     std::vector<float> values = WideFloats(size);

@@ -127,7 +127,7 @@ TEST_P(SketchConformanceTest, EstimateOfEqualCellsHasTheBitsOfScalar) {
 }
 
 TEST_P(SketchConformanceTest, LargeVectorsHaveTheBitsOfScalar) {
-  const size_t size = (1 << 20) + 1;
+  const size_t size = Sizes().back();
   const SketchShape shape = {.rows = 3, .columns = 1 << 18, .key = RandomKey()};
   const std::vector<float> x = ModerateFloats(size);
   ExpectSameTable(shape, x);
@@ -135,7 +135,7 @@ TEST_P(SketchConformanceTest, LargeVectorsHaveTheBitsOfScalar) {
 }
 
 TEST_P(SketchConformanceTest, SelectLargestChoosesLikeScalar) {
-  for (const size_t size : ConformanceSizes()) {
+  for (const size_t size : Sizes()) {
     SCOPED_TRACE(absl::StrCat("size ", size));
     ExpectSameSelections(SpecialFloats(size));
   }

@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/variant.h"
-#include "aggregator/exchange_task.h"
 #include "aggregator/server/frames.h"
 #include "base/logging.h"
 #include "codecs/duration.h"
@@ -18,14 +17,15 @@ constexpr absl::Duration kShortestPause = absl::Milliseconds(1);
 
 }  // namespace
 
-Dispatcher::Dispatcher(EngineOptions options, const Backend* backend, const Clock* clock,
-                       int num_compute_threads)
-    : backend_(backend),
+Dispatcher::Dispatcher(EngineOptions options, std::unique_ptr<ExchangeRunner> runner,
+                       std::string arithmetic, const Backend* backend, const Clock* clock)
+    : arithmetic_(std::move(arithmetic)),
+      backend_(backend),
       clock_(clock),
       started_at_(clock->Now()),
       silence_limit_(options.silence_limit),
       engine_(std::move(options)),
-      pool_(num_compute_threads),
+      runner_(std::move(runner)),
       ticker_([this] { Tick(); }) {}
 
 Dispatcher::~Dispatcher() {
@@ -132,7 +132,7 @@ v1::GetStatusResponse Dispatcher::Status(const std::string& job) const {
   const absl::Time now = clock_->Now();
   v1::GetStatusResponse status = engine_.Status(job, now);
   *status.mutable_uptime() = EncodeDuration(now - started_at_);
-  status.set_backend(std::string(backend_->name()));
+  status.set_backend(arithmetic_);
   return status;
 }
 
@@ -174,8 +174,11 @@ void Dispatcher::CarryOut(Actions actions) {
     }
     void operator()(Compute& compute) const {
       Dispatcher* const dispatcher = self;
-      dispatcher->pool_.Schedule(
-          [dispatcher, task = std::move(compute.task)] { dispatcher->RunTask(task); });
+      dispatcher->runner_->Submit(
+          std::move(compute.task),
+          [dispatcher](const ExchangeTask& task, const absl::StatusOr<ExchangeOutcome>& outcome) {
+            dispatcher->TakeOutcome(task, outcome);
+          });
     }
   };
   for (Action& action : actions) absl::visit(Carrier{this}, action);
@@ -210,8 +213,8 @@ void Dispatcher::EnforceDeadlines() {
   }
 }
 
-void Dispatcher::RunTask(const ExchangeTask& task) {
-  const absl::StatusOr<ExchangeOutcome> outcome = RunExchange(task, *backend_);
+void Dispatcher::TakeOutcome(const ExchangeTask& task,
+                             const absl::StatusOr<ExchangeOutcome>& outcome) {
   const MutexLock lock(&mutex_);
   if (outcome.ok()) {
     CarryOut(engine_.HandleOutcome(*outcome, clock_->Now()));

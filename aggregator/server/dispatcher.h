@@ -14,12 +14,15 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/optional.h"
 #include "aggregator/engine.h"
+#include "aggregator/exchange_runner.h"
+#include "aggregator/exchange_task.h"
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/mutex.h"
-#include "base/thread_pool.h"
 #include "kernels/backend.h"
 
 namespace tally {
@@ -41,13 +44,15 @@ class StreamSink {
   virtual void Abort() = 0;
 };
 
-// Thread-safe. Events come from the streams' threads, from the arithmetic's pool and from a ticking
-// thread of its own; each takes the lock, asks the engine, carries out its actions and returns.
+// Thread-safe. Events come from the streams' threads, from the arithmetic's threads and from a
+// ticking thread of its own; each takes the lock, asks the engine, carries out its actions and
+// returns.
 class Dispatcher {
  public:
-  // Unowned pointers must outlive the dispatcher.
-  Dispatcher(EngineOptions options, const Backend* backend, const Clock* clock,
-             int num_compute_threads);
+  // `runner` computes exchanges; `arithmetic` says by what means, for people. `backend` checks what
+  // workers send. Unowned pointers must outlive the dispatcher.
+  Dispatcher(EngineOptions options, std::unique_ptr<ExchangeRunner> runner, std::string arithmetic,
+             const Backend* backend, const Clock* clock);
   // Every stream must have been removed.
   ~Dispatcher();
 
@@ -80,6 +85,8 @@ class Dispatcher {
 
   v1::GetStatusResponse Status(const std::string& job) const;
   const Backend& backend() const { return *backend_; }
+  // Where contributions are put together (ExchangeRunner).
+  std::shared_ptr<BufferMemory> payload_memory() const { return runner_->payload_memory(); }
 
  private:
   struct Stream {
@@ -99,12 +106,13 @@ class Dispatcher {
   void CloseSink(StreamId stream, const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Sends away streams that never say Hello, and cuts off those that do not take their last words.
   void EnforceDeadlines() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void RunTask(const ExchangeTask& task);
+  void TakeOutcome(const ExchangeTask& task, const absl::StatusOr<ExchangeOutcome>& outcome);
   void Tick();
   void StopStreams() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The drains that are over; the caller runs their callbacks without the lock.
   std::vector<std::function<void()>> FinishedDrains() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  const std::string arithmetic_;
   const Backend* const backend_;
   const Clock* const clock_;
   const absl::Time started_at_;
@@ -119,7 +127,7 @@ class Dispatcher {
   absl::flat_hash_map<StreamId, Stream> streams_ ABSL_GUARDED_BY(mutex_);
   std::vector<PendingDrain> drains_ ABSL_GUARDED_BY(mutex_);
 
-  ThreadPool pool_;
+  const std::unique_ptr<ExchangeRunner> runner_;
   std::thread ticker_;
 };
 

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "aggregator/host_runner.h"
 #include "base/logging.h"
 #include "base/simulated_clock.h"
 #include "gmock/gmock.h"
@@ -77,7 +78,8 @@ class DispatcherTest : public testing::Test {
     EXPECT_THAT(InitLogging("off"), IsOk());
     dispatcher_ = std::make_unique<Dispatcher>(
         EngineOptions{.name = "agg-0", .silence_limit = absl::Seconds(30)},
-        SupportedBackends().front(), &clock_, 1);
+        std::make_unique<HostRunner>(SupportedBackends().front(), 1), "scalar",
+        SupportedBackends().front(), &clock_);
   }
 
   SimulatedClock clock_;

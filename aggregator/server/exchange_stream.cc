@@ -25,7 +25,8 @@ void ExchangeStream::Accept(std::shared_ptr<const JobDescription> description,
     const MutexLock lock(&mutex_);
     max_queued_bytes_ = max_queued_bytes;
   }
-  reader_ = std::make_unique<ContributionReader>(description, member, &dispatcher_->backend());
+  reader_ = std::make_unique<ContributionReader>(description, member, &dispatcher_->backend(),
+                                                 dispatcher_->payload_memory());
   replays_ =
       std::make_unique<ReplayReader>(std::move(description), member, &dispatcher_->backend());
 }

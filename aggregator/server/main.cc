@@ -12,6 +12,7 @@
 #include "absl/flags/usage_config.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "aggregator/server/server.h"
 #include "base/byte_size.h"
@@ -34,7 +35,12 @@ ABSL_FLAG(uint32_t, window_chunks, 16,
 ABSL_FLAG(int, threads, 0, "Threads for the arithmetic; 0 takes one per core.");
 ABSL_FLAG(
     std::string, backend, "auto",
-    "Arithmetic: auto (the fastest of this machine), scalar or simd. All give the same bits.");
+    "Arithmetic: auto (the fastest of this machine), cuda (an NVIDIA GPU), simd or scalar. All "
+    "give the same bits.");
+ABSL_FLAG(
+    std::string, device_memory_limit, "",
+    "Memory of the GPU that may be taken, for example 20GiB; empty takes what is needed. What "
+    "does not fit is computed by the processor. Without a GPU: no effect.");
 ABSL_FLAG(std::string, port_file, "",
           "If set: a file that gets the port, once the aggregator listens.");
 ABSL_FLAG(absl::Duration, drain_timeout, absl::Seconds(20),
@@ -98,14 +104,34 @@ int AwaitSignal(const sigset_t& stop_signals, const FaultPlan& faults) {
   return signal;
 }
 
+absl::StatusOr<uint64_t> ReadByteSize(absl::string_view flag, const std::string& value) {
+  const absl::StatusOr<uint64_t> num_bytes = ParseByteSize(value);
+  if (num_bytes.ok()) return *num_bytes;
+  return absl::InvalidArgumentError(absl::StrCat("`", flag, "`: ", num_bytes.status().message()));
+}
+
+// 0 if there is none.
+absl::StatusOr<uint64_t> ReadDeviceMemoryLimit() {
+  const std::string value = absl::GetFlag(FLAGS_device_memory_limit);
+  if (value.empty()) return 0;
+  TALLY_ASSIGN_OR_RETURN(const uint64_t num_bytes, ReadByteSize("device_memory_limit", value));
+  if (num_bytes > 0) return num_bytes;
+  return absl::InvalidArgumentError(
+      absl::StrCat("`device_memory_limit` = \"", value, "\", must be positive, or empty"));
+}
+
+// The next process reads all runs back from their workers, residuals too.
+[[noreturn]] void EndAtOnce(const absl::Status& loss) {
+  LogError(absl::StrCat("ends, to begin anew: ", loss.message()));
+  std::_Exit(EXIT_FAILURE);
+}
+
 absl::Status Run(const sigset_t& stop_signals) {
   TALLY_ASSIGN_OR_RETURN(const FaultPlan faults, ReadFaults());
   TALLY_RETURN_IF_ERROR(InitLogging(absl::GetFlag(FLAGS_log_level)));
-  const absl::StatusOr<uint64_t> memory_limit = ParseByteSize(absl::GetFlag(FLAGS_memory_limit));
-  if (!memory_limit.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("`memory_limit`: ", memory_limit.status().message()));
-  }
+  TALLY_ASSIGN_OR_RETURN(const uint64_t memory_limit,
+                         ReadByteSize("memory_limit", absl::GetFlag(FLAGS_memory_limit)));
+  TALLY_ASSIGN_OR_RETURN(const uint64_t device_memory_limit, ReadDeviceMemoryLimit());
   TALLY_ASSIGN_OR_RETURN(const Backend* const backend, FindBackend(absl::GetFlag(FLAGS_backend)));
   const int threads = absl::GetFlag(FLAGS_threads);
   const RealClock clock;
@@ -114,7 +140,9 @@ absl::Status Run(const sigset_t& stop_signals) {
       Server::Create(
           {.name = absl::GetFlag(FLAGS_name),
            .listen = absl::GetFlag(FLAGS_listen),
-           .memory_limit_bytes = *memory_limit,
+           .memory_limit_bytes = memory_limit,
+           .device_memory_limit_bytes = device_memory_limit,
+           .on_residual_lost = EndAtOnce,
            .window_chunks = absl::GetFlag(FLAGS_window_chunks),
            .num_compute_threads =
                threads == 0 ? static_cast<int>(std::thread::hardware_concurrency()) : threads,
@@ -128,7 +156,7 @@ absl::Status Run(const sigset_t& stop_signals) {
           backend, &clock));
   LogInfo(absl::StrCat("aggregator `", absl::GetFlag(FLAGS_name), "` listens on ",
                        absl::GetFlag(FLAGS_listen), " (port ", server->port(), "), memory limit ",
-                       FormatByteSize(*memory_limit), ", back end ", backend->name()));
+                       FormatByteSize(memory_limit), ", back end ", BackendDescription(*backend)));
   if (!absl::GetFlag(FLAGS_port_file).empty()) {
     TALLY_RETURN_IF_ERROR(WritePortFile(absl::GetFlag(FLAGS_port_file), server->port()));
   }

@@ -6,19 +6,26 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <future>
 #include <random>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "aggregator/device_runner.h"
+#include "aggregator/exchange_runner.h"
+#include "aggregator/host_runner.h"
 #include "aggregator/server/aggregation_service.h"
 #include "base/byte_size.h"
 #include "base/logging.h"
 #include "base/mutex.h"
 #include "base/status_macros.h"
 #include "codecs/limits.h"
+#include "kernels/backends.h"
+#include "kernels/device/device.h"
 
 namespace tally {
 namespace {
@@ -32,6 +39,10 @@ constexpr int kMinPingIntervalMs = 5'000;
 constexpr std::chrono::seconds kLastWords(2);
 // A quarter of it lets the transport take the largest message.
 constexpr uint64_t kMinMemoryBytes = 4 * kMaxMessageBytes;
+// While one batch computes, others are copied in, or out and encoded.
+constexpr int kMaxDeviceLanes = 4;
+// Enough chunks of signs that a launch costs little beside them.
+constexpr uint64_t kMaxBatchBytes = 32 << 20;
 
 absl::Status Validate(const ServerOptions& options) {
   if (options.name.empty() || options.name.size() > kMaxNameBytes) {
@@ -87,9 +98,15 @@ void WarnIfHasty(const ServerOptions& options) {
   }
 }
 
-EngineOptions MakeEngineOptions(const ServerOptions& options, const Clock& clock) {
+// What is kept pinned though it is not in use counts for itself.
+uint64_t PinnedBytes(const ServerOptions& options, const Backend& backend) {
+  return backend.device() == nullptr ? 0 : options.memory_limit_bytes / 4;
+}
+
+EngineOptions MakeEngineOptions(const ServerOptions& options, uint64_t pinned_bytes,
+                                const Clock& clock) {
   EngineOptions engine{.name = options.name,
-                       .memory_limit_bytes = options.memory_limit_bytes / 4 * 3,
+                       .memory_limit_bytes = options.memory_limit_bytes / 4 * 3 - pinned_bytes,
                        .window_chunks = options.window_chunks,
                        .forget_after = options.forget_after,
                        .silence_limit = options.silence_limit,
@@ -103,12 +120,41 @@ EngineOptions MakeEngineOptions(const ServerOptions& options, const Clock& clock
   return engine;
 }
 
+// What is to be done on the host when the back end computes on a device.
+const Backend* HostBackendFor(const Backend* backend) {
+  return backend->device() == nullptr ? backend : FastestHostBackend();
+}
+
+[[noreturn]] void Abort(const absl::Status& loss) {
+  LogError(loss.ToString());
+  std::abort();
+}
+
+absl::StatusOr<std::unique_ptr<ExchangeRunner>> MakeRunner(const ServerOptions& options,
+                                                           const Backend* backend) {
+  Device* const device = backend->device();
+  if (device == nullptr) {
+    return std::make_unique<HostRunner>(backend, options.num_compute_threads);
+  }
+  if (options.device_memory_limit_bytes > 0) {
+    device->LimitMemory(options.device_memory_limit_bytes);
+  }
+  return DeviceRunner::Create(
+      device, HostBackendFor(backend),
+      {.num_lanes = std::min(options.num_compute_threads, kMaxDeviceLanes),
+       .max_batch_bytes = kMaxBatchBytes,
+       .max_pinned_bytes = PinnedBytes(options, *backend),
+       .on_residual_lost = options.on_residual_lost != nullptr ? options.on_residual_lost : Abort});
+}
+
 class GrpcServer final : public Server {
  public:
-  GrpcServer(const ServerOptions& options, const Backend* backend, const Clock* clock)
+  GrpcServer(const ServerOptions& options, std::unique_ptr<ExchangeRunner> runner,
+             const Backend* backend, const Clock* clock)
       : drain_timeout_(options.drain_timeout),
-        dispatcher_(MakeEngineOptions(options, *clock), backend, clock,
-                    options.num_compute_threads),
+        dispatcher_(MakeEngineOptions(options, PinnedBytes(options, *backend), *clock),
+                    std::move(runner), BackendDescription(*backend), HostBackendFor(backend),
+                    clock),
         service_(&dispatcher_, options.drain_timeout, [this] { StopServing(); }) {}
 
   ~GrpcServer() override {
@@ -182,11 +228,18 @@ class GrpcServer final : public Server {
 
 }  // namespace
 
+std::string BackendDescription(const Backend& backend) {
+  const Device* const device = backend.device();
+  return device == nullptr ? std::string(backend.name())
+                           : absl::StrCat(backend.name(), " (", device->description(), ")");
+}
+
 absl::StatusOr<std::unique_ptr<Server>> Server::Create(const ServerOptions& options,
                                                        const Backend* backend, const Clock* clock) {
   TALLY_RETURN_IF_ERROR(Validate(options));
   WarnIfHasty(options);
-  auto server = std::make_unique<GrpcServer>(options, backend, clock);
+  TALLY_ASSIGN_OR_RETURN(std::unique_ptr<ExchangeRunner> runner, MakeRunner(options, backend));
+  auto server = std::make_unique<GrpcServer>(options, std::move(runner), backend, clock);
   TALLY_RETURN_IF_ERROR(server->Listen(options));
   return server;
 }

@@ -3,9 +3,11 @@
 #define TALLY_AGGREGATOR_SERVER_SERVER_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
@@ -18,8 +20,14 @@ struct ServerOptions {
   std::string name;
   // "host:port" or "unix:/path"; port 0 takes a free one.
   std::string listen;
-  // A quarter is the transport's, the rest is admitted to jobs. At least 64 MiB.
+  // A quarter is the transport's, another one pinned where there is a device, the rest is admitted
+  // to jobs. At least 64 MiB.
   uint64_t memory_limit_bytes = uint64_t{2} << 30;
+  // Of the back end's device, if it has one; 0: as much as it has.
+  uint64_t device_memory_limit_bytes = 0;
+  // Called once when that has failed and residuals are lost with it: exchanges wait then, and only
+  // a new process, which reads the runs back from their workers, helps. Unset: aborts.
+  std::function<void(const absl::Status&)> on_residual_lost = nullptr;
   uint32_t window_chunks = 16;  // at least 1
   int num_compute_threads = 1;  // at least 1
   absl::Duration silence_limit = absl::Seconds(30);
@@ -35,13 +43,17 @@ struct ServerOptions {
   absl::Duration recover_after = absl::Seconds(30);
 };
 
+// For people: "simd", or "cuda (NVIDIA H200, compute capability 9.0, 139.8 GiB)".
+std::string BackendDescription(const Backend& backend);
+
 // The service of proto/tally/v1/aggregation.proto, with gRPC's health service ("" and
 // "tally.v1.Aggregation") and server reflection. Thread-safe.
 class Server {
  public:
   // Listens when it returns. `backend` and `clock` must outlive the server.
   // Returns INVALID_ARGUMENT, naming the option, if one breaks its rule; UNAVAILABLE if the address
-  // cannot be listened on.
+  // cannot be listened on, or the device has failed; RESOURCE_EXHAUSTED if the device's memory does
+  // not suffice to begin with.
   static absl::StatusOr<std::unique_ptr<Server>> Create(const ServerOptions& options,
                                                         const Backend* backend, const Clock* clock);
   // Cuts off whatever is under way.

@@ -17,7 +17,10 @@
 #include "base/simulated_clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "kernels/backend.h"
 #include "kernels/backends.h"
+#include "kernels/device/device_backend.h"
+#include "kernels/device/fake_device.h"
 #include "proto/tally/v1/aggregation.grpc.pb.h"
 #include "tests/util/hello_builder.h"
 #include "tests/util/raw_stream.h"
@@ -49,7 +52,7 @@ class ServerTest : public testing::Test {
   ServerTest() { EXPECT_THAT(InitLogging("off"), IsOk()); }
 
   absl::StatusOr<std::unique_ptr<Server>> Create(const ServerOptions& options) {
-    return Server::Create(options, SupportedBackends().front(), &clock_);
+    return Server::Create(options, backend_, &clock_);
   }
 
   void Start(const ServerOptions& options = Options()) {
@@ -111,6 +114,7 @@ class ServerTest : public testing::Test {
   }
 
   SimulatedClock clock_;
+  const Backend* backend_ = SupportedBackends().front();
   std::unique_ptr<Server> server_;
   std::unique_ptr<v1::Aggregation::Stub> stub_;
 };
@@ -202,6 +206,26 @@ TEST_F(ServerTest, PlaysRounds) {
   }
   for (const auto& worker : workers) EXPECT_THAT(worker->Leave(), IsOk());
   while (GetStatus()->jobs_size() > 0) std::this_thread::yield();
+}
+
+TEST_F(ServerTest, PlaysRoundsOnADevice) {
+  auto owned_device = std::make_unique<FakeDevice>();
+  const FakeDevice& device = *owned_device;
+  const DeviceBackend backend("fake", std::move(owned_device), backend_, /*max_lanes=*/1);
+  backend_ = &backend;
+  ServerOptions options = Options();
+  options.device_memory_limit_bytes = 64 << 20;
+  Start(options);
+  EXPECT_EQ(GetStatus()->backend(), "fake (a device that tests pretend to have)");
+  {
+    const auto workers = StartRun(3);
+    for (const auto& worker : workers) worker->Contribute(1, 2.0f);
+    for (const auto& worker : workers) {
+      EXPECT_THAT(worker->AwaitResult(1).values, Each(2.0f));
+    }
+  }
+  EXPECT_GT(device.num_launches(), 0);
+  server_ = nullptr;
 }
 
 TEST_F(ServerTest, ASliceOfALargeContributionIsASignOfLife) {

@@ -37,7 +37,7 @@ absl::Status ValidateAdamOptions(const AdamOptions& options) {
 }
 
 const Backend& BackendOf(const AdamOptions& options) {
-  return options.backend != nullptr ? *options.backend : *SupportedBackends().back();
+  return options.backend != nullptr ? *options.backend : *FastestHostBackend();
 }
 
 }  // namespace tally

@@ -57,10 +57,10 @@ TEST(ValidateAdamOptionsTest, RefusesAPolicyThatIsNone) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("`non_finite` = 7")));
 }
 
-TEST(BackendOfTest, TakesTheChosenOneOrTheFastest) {
+TEST(BackendOfTest, TakesTheChosenOneOrTheFastestOnTheHost) {
   const Backend* const slowest = SupportedBackends().front();
   EXPECT_EQ(&BackendOf({.backend = slowest}), slowest);
-  EXPECT_EQ(&BackendOf({}), SupportedBackends().back());
+  EXPECT_EQ(&BackendOf({}), FastestHostBackend());
 }
 
 }  // namespace

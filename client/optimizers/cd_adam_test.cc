@@ -45,7 +45,7 @@ TrackedState TrackingAfter(uint64_t rounds, CdAdamCompressor compressor) {
       layout,
       {.num_workers = kWorkers,
        .rebases = [](uint64_t round, uint32_t chunk) { return round == kRebase && chunk == 1; }},
-      SupportedBackends().back());
+      FastestHostBackend());
   TrackedState result;
   const absl::Status status = group.RunWorkers([&](size_t worker) -> absl::Status {
     TALLY_ASSIGN_OR_RETURN(

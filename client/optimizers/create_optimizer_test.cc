@@ -21,7 +21,7 @@ LoopbackGroup NewGroup(bool dealt = false) {
   if (dealt) dealing = DealingOptions();
   return LoopbackGroup(
       *Layout::Create({{.name = "t", .num_elements = 5}}, kDefaultChunkElements, dealing), {},
-      SupportedBackends().back());
+      FastestHostBackend());
 }
 
 TEST(CreateOptimizerTest, KnowsItsNames) {

@@ -30,7 +30,7 @@ constexpr size_t kNumElements = 300;
 Layout TwoChunks() { return *Layout::Create({{.name = "t", .num_elements = kNumElements}}, 256); }
 
 LoopbackGroup NewGroup(LoopbackOptions options = {}) {
-  return LoopbackGroup(TwoChunks(), std::move(options), SupportedBackends().back());
+  return LoopbackGroup(TwoChunks(), std::move(options), FastestHostBackend());
 }
 
 std::vector<float> Gradient(size_t worker, uint64_t round) {
@@ -164,7 +164,7 @@ TEST(DenseAdamTest, RefusesForeignAndDamagedStates) {
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("must be dense_amsgrad")));
   EXPECT_THAT(optimizer->LoadState(state.substr(1)), StatusIs(absl::StatusCode::kDataLoss));
   LoopbackGroup other(*Layout::Create({{.name = "u", .num_elements = kNumElements}}, 256), {},
-                      SupportedBackends().back());
+                      FastestHostBackend());
   EXPECT_THAT((*CreateDenseAdam(other.worker(0), {}))->LoadState(state),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("`layout`")));
 }

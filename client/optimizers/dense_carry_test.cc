@@ -30,7 +30,7 @@ class DenseCarryTest : public testing::Test {
   explicit DenseCarryTest(DType dtype = DType::kFloat32)
       : dtype_(dtype),
         layout_(*Layout::Create({{.name = "t", .num_elements = 258}}, 256)),
-        backend_(SupportedBackends().back()),
+        backend_(FastestHostBackend()),
         guard_(NonFinitePolicy::kAbstain, &layout_, backend_),
         carry_(&layout_, dtype, &guard_, backend_) {}
 

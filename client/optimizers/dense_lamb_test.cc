@@ -38,7 +38,7 @@ std::vector<float> Train(LoopbackGroup& group, const DenseLambOptions& options,
 
 std::vector<float> Train(std::vector<Tensor> tensors, const DenseLambOptions& options,
                          std::vector<float> x, const std::vector<std::vector<float>>& gradients) {
-  LoopbackGroup group(*Layout::Create(std::move(tensors), 256), {}, SupportedBackends().back());
+  LoopbackGroup group(*Layout::Create(std::move(tensors), 256), {}, FastestHostBackend());
   return Train(group, options, std::move(x), gradients);
 }
 
@@ -94,7 +94,7 @@ TEST(DenseLambTest, TheCutIntoChunksChangesNoBit) {
   const DenseLambOptions options = {.adam = {.learning_rate = 0.01f, .weight_decay = 0.01f}};
   std::vector<std::vector<float>> ends;
   for (const uint32_t chunk_elements : {256u, 768u, 65'536u}) {
-    LoopbackGroup group(*Layout::Create(tensors, chunk_elements), {}, SupportedBackends().back());
+    LoopbackGroup group(*Layout::Create(tensors, chunk_elements), {}, FastestHostBackend());
     ends.push_back(Train(group, options, start, gradients));
   }
   EXPECT_EQ(ends[1], ends[0]);
@@ -109,7 +109,7 @@ TEST(DenseLambTest, ATensorWaitsIfNobodyExchangedOneOfItsChunks) {
                                         256);
   LoopbackGroup group(layout,
                       {.misses = [](size_t, uint64_t, uint32_t chunk) { return chunk == 0; }},
-                      SupportedBackends().back());
+                      FastestHostBackend());
   const std::vector<float> x =
       Train(group, {}, std::vector<float>(522, 1.0f), {std::vector<float>(522, 1.0f)});
   for (size_t i = 0; i < 522; ++i) EXPECT_EQ(x[i] == 1.0f, i < 300) << i;
@@ -117,7 +117,7 @@ TEST(DenseLambTest, ATensorWaitsIfNobodyExchangedOneOfItsChunks) {
 
 TEST(DenseLambTest, RefusesBadOptions) {
   LoopbackGroup group(*Layout::Create({{.name = "a", .num_elements = 3}}), {},
-                      SupportedBackends().back());
+                      FastestHostBackend());
   const std::pair<std::string, DenseLambOptions> rows[] = {
       {"`beta1`", {.adam = {.beta1 = 1.0f}}},
       {"`max_factor`", {.rates = {.max_factor = 0.5}}},

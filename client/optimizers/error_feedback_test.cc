@@ -30,7 +30,7 @@ constexpr ScaleGranularity kBlocks = {.block_elements = 256};
 constexpr ScaleGranularity kTensors = {.unit = ScaleGranularity::Unit::kTensor};
 constexpr ScaleGranularity kModel = {.unit = ScaleGranularity::Unit::kModel};
 
-const Backend* TestBackend() { return SupportedBackends().back(); }
+const Backend* TestBackend() { return FastestHostBackend(); }
 
 // Two chunks of 256 and 44 elements, one tensor.
 Layout TwoChunks(std::vector<ElementRange> masked = {}) {

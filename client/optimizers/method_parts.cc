@@ -8,7 +8,7 @@
 namespace tally {
 
 MethodParts::MethodParts(Exchanger* exchanger, const MethodOptions& options)
-    : backend_(options.backend != nullptr ? *options.backend : *SupportedBackends().back()),
+    : backend_(options.backend != nullptr ? *options.backend : *FastestHostBackend()),
       layout_(exchanger->layout()),
       dense_exchange_{DenseExchange{options.dense_dtype}, Divisor::kParticipants},
       driver_(exchanger),

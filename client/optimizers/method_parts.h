@@ -29,7 +29,7 @@ struct MethodOptions {
   // A compressed step is measured (Optimizer::quality) if so many have passed since the one before;
   // 0: none is. Measuring every step would make its arithmetic about a third dearer.
   uint64_t quality_interval = 10;
-  // Null: the fastest of this machine. All give the same bits.
+  // Null: the fastest one that computes on the host. All give the same bits.
   const Backend* backend = nullptr;
 };
 

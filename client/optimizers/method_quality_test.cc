@@ -62,7 +62,7 @@ struct Script {
 Qualities Play(const std::string& method, const OptimizerOptions& options, const Script& script) {
   LoopbackGroup group(LayoutFor(method),
                       {.num_workers = script.gradients.size(), .misses = script.misses, .seed = 9},
-                      SupportedBackends().back());
+                      FastestHostBackend());
   Qualities qualities(script.gradients.size());
   EXPECT_THAT(group.RunWorkers([&](size_t worker) -> absl::Status {
     const auto optimizer = CreateOptimizer(method, group.worker(worker), options);
@@ -258,7 +258,7 @@ TEST(MethodQualityTest, DenseTensorsAreNotMeasured) {
   for (const std::string method : {"birder", "cd_adam", "sign_sgd", "topk_sgd"}) {
     SCOPED_TRACE(method);
     LoopbackGroup group(*Layout::Create({{"dense", 4, Treatment::kDense}}, kDefaultChunkElements),
-                        {}, SupportedBackends().back());
+                        {}, FastestHostBackend());
     const auto optimizer = CreateOptimizer(method, group.worker(0), Options());
     ASSERT_THAT(optimizer, IsOk());
     std::vector<float> x(4, 1.0f);
@@ -291,7 +291,7 @@ TEST(MethodQualityTest, WhoMissedTheRoundComparesWithTheOthersUpdate) {
 }
 
 TEST(MethodQualityTest, BelongsToTheLastStepAndNoOther) {
-  LoopbackGroup group(LayoutFor("topk_sgd"), {}, SupportedBackends().back());
+  LoopbackGroup group(LayoutFor("topk_sgd"), {}, FastestHostBackend());
   OptimizerOptions options = Options();
   options.adam.quality_interval = 2;
   const auto optimizer = CreateOptimizer("topk_sgd", group.worker(0), options);

@@ -134,8 +134,7 @@ class MethodsTest : public testing::TestWithParam<MethodCase> {
     OptimizerOptions options = GetParam().options;
     options.adam.backend = script.backend;
     options.adam.quality_interval = script.quality_interval;
-    const Backend* backend =
-        script.backend != nullptr ? script.backend : SupportedBackends().back();
+    const Backend* backend = script.backend != nullptr ? script.backend : FastestHostBackend();
     LoopbackGroup group(LayoutFor(GetParam()),
                         {.num_workers = kWorkers, .misses = script.misses, .seed = 9}, backend);
     Training run;
@@ -238,7 +237,7 @@ TEST_P(MethodsTest, ANewcomerStartsFromTheOthersStateAndStaysInStep) {
   constexpr uint64_t kLast = 16;
   const Layout layout = LayoutFor(GetParam());
   LoopbackGroup group(layout, {.num_workers = kWorkers, .keep_log = true, .seed = 9},
-                      SupportedBackends().back());
+                      FastestHostBackend());
   std::vector<std::vector<float>> parameters(kWorkers, std::vector<float>(2230, 0.25f));
   // Of worker 2 while it follows.
   uint64_t first_round = 0;
@@ -298,7 +297,7 @@ TEST_P(MethodsTest, LeavesMaskedElementsWhereTheyAre) {
   if (Sketches(GetParam().name)) dealing = DealingOptions{.num_groups = 3, .seed = 5};
   const Layout layout = *Layout::Create(
       {{"masked", 128, Treatment::kCompressed, {{0, 128}}}, {"weights", 64}}, 256, dealing);
-  LoopbackGroup group(layout, {.num_workers = 2, .seed = 9}, SupportedBackends().back());
+  LoopbackGroup group(layout, {.num_workers = 2, .seed = 9}, FastestHostBackend());
   OptimizerOptions options = GetParam().options;
   options.sketch.num_updated = 20;
   std::vector<std::vector<float>> parameters(2);
@@ -359,7 +358,7 @@ TEST_P(MethodsTest, MeasuringARoundChangesNothing) {
 }
 
 TEST_P(MethodsTest, RefusesStatesThatAreNotItsOwn) {
-  LoopbackGroup group(LayoutFor(GetParam()), {.num_workers = 1}, SupportedBackends().back());
+  LoopbackGroup group(LayoutFor(GetParam()), {.num_workers = 1}, FastestHostBackend());
   const auto optimizer = CreateOptimizer(GetParam().name, group.worker(0), GetParam().options);
   ASSERT_THAT(optimizer, IsOk());
   const std::string own = (*optimizer)->SaveState();
@@ -372,7 +371,7 @@ TEST_P(MethodsTest, RefusesStatesThatAreNotItsOwn) {
 
 TEST_P(MethodsTest, StepsByTheLearningRateThatWasSetLast) {
   const auto moved_by = [](float learning_rate) {
-    LoopbackGroup group(LayoutFor(GetParam()), {.num_workers = 1}, SupportedBackends().back());
+    LoopbackGroup group(LayoutFor(GetParam()), {.num_workers = 1}, FastestHostBackend());
     const auto optimizer = CreateOptimizer(GetParam().name, group.worker(0), GetParam().options);
     EXPECT_THAT(optimizer, IsOk());
     EXPECT_THAT((*optimizer)->SetLearningRate(learning_rate), IsOk());
@@ -388,7 +387,7 @@ TEST_P(MethodsTest, StepsByTheLearningRateThatWasSetLast) {
 }
 
 TEST_P(MethodsTest, RefusesALearningRateThatIsNone) {
-  LoopbackGroup group(LayoutFor(GetParam()), {.num_workers = 1}, SupportedBackends().back());
+  LoopbackGroup group(LayoutFor(GetParam()), {.num_workers = 1}, FastestHostBackend());
   const auto optimizer = CreateOptimizer(GetParam().name, group.worker(0), GetParam().options);
   ASSERT_THAT(optimizer, IsOk());
   for (const float rate : {0.0f, -1.0f, std::numeric_limits<float>::infinity()}) {
@@ -398,7 +397,7 @@ TEST_P(MethodsTest, RefusesALearningRateThatIsNone) {
 }
 
 TEST_P(MethodsTest, RefusesArgumentsOfAnotherSize) {
-  LoopbackGroup group(LayoutFor(GetParam()), {.num_workers = 1}, SupportedBackends().back());
+  LoopbackGroup group(LayoutFor(GetParam()), {.num_workers = 1}, FastestHostBackend());
   const auto optimizer = CreateOptimizer(GetParam().name, group.worker(0), GetParam().options);
   ASSERT_THAT(optimizer, IsOk());
   std::vector<float> x(2230);

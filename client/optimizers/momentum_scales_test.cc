@@ -14,7 +14,7 @@ using ::testing::ElementsAre;
 
 std::vector<float> ScalesOf(std::vector<Tensor> tensors, const std::vector<float>& momentum) {
   const LayerMap map(*Layout::Create(std::move(tensors), 256));
-  return MomentumScales(map.layers(), momentum, *SupportedBackends().back());
+  return MomentumScales(map.layers(), momentum, *FastestHostBackend());
 }
 
 TEST(MomentumScalesTest, BringsAllTensorsToTheMeanOfTheirRootMeanSquares) {

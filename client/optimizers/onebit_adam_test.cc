@@ -42,7 +42,7 @@ OneBitAdamOptions TestOptions() {
 }
 
 LoopbackGroup NewGroup(LoopbackOptions options = {}) {
-  return LoopbackGroup(TestLayout(), std::move(options), SupportedBackends().back());
+  return LoopbackGroup(TestLayout(), std::move(options), FastestHostBackend());
 }
 
 std::vector<float> Gradient(size_t worker, uint64_t round) {
@@ -249,7 +249,7 @@ TEST(OneBitAdamTest, RefusesBadOptions) {
 TEST(OneBitAdamTest, ALayoutWithoutCompressedTensorsIsPlainAdam) {
   const Layout layout =
       *Layout::Create({{.name = "d", .num_elements = 4, .treatment = Treatment::kDense}});
-  LoopbackGroup group(layout, {}, SupportedBackends().back());
+  LoopbackGroup group(layout, {}, FastestHostBackend());
   const auto optimizer = *CreateOneBitAdam(group.worker(0), {.warmup_rounds = 1});
   std::vector<float> x(4);
   for (size_t round = 0; round < 3; ++round) {

@@ -99,7 +99,7 @@ class OneBitLambTest : public testing::Test {
     for (uint64_t round = 0; round < kWarmupRounds; ++round) Step(Gradient(0, round));
   }
 
-  LoopbackGroup group_{TestLayout(), {.keep_log = true}, SupportedBackends().back()};
+  LoopbackGroup group_{TestLayout(), {.keep_log = true}, FastestHostBackend()};
   absl::StatusOr<std::unique_ptr<Optimizer>> optimizer_ =
       CreateOneBitLamb(group_.worker(0), TestOptions());
   std::vector<float> x_ = Start();
@@ -203,7 +203,7 @@ TEST(OneBitLambRunTest, AMissedRoundKeepsTheScaledGradientAlone) {
                       {.num_workers = 2,
                        .misses = [](size_t worker, uint64_t round,
                                     uint32_t) { return worker == 1 && round == kWarmupRounds; }},
-                      SupportedBackends().back());
+                      FastestHostBackend());
   std::string state;
   ASSERT_THAT(group.RunWorkers([&](size_t worker) -> absl::Status {
     TALLY_ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> optimizer,
@@ -230,7 +230,7 @@ TEST(OneBitLambRunTest, AGradientCarriedOverTheFreezeJoinsScaled) {
       {.num_workers = 2,
        .misses = [](size_t worker, uint64_t round,
                     uint32_t) { return worker == 1 && round + 1 == kWarmupRounds; }},
-      SupportedBackends().back());
+      FastestHostBackend());
   std::string state;
   ASSERT_THAT(group.RunWorkers([&](size_t worker) -> absl::Status {
     TALLY_ASSIGN_OR_RETURN(const std::unique_ptr<Optimizer> optimizer,
@@ -256,7 +256,7 @@ TEST(OneBitLambRunTest, TheCutIntoChunksChangesNoBitWhereBlocksStayTheSame) {
                                        {.name = "c", .num_elements = 1'500}};
   std::vector<std::vector<float>> ends;
   for (const uint32_t chunk_elements : {256u, 1'024u}) {
-    LoopbackGroup group(*Layout::Create(tensors, chunk_elements), {}, SupportedBackends().back());
+    LoopbackGroup group(*Layout::Create(tensors, chunk_elements), {}, FastestHostBackend());
     const auto optimizer = CreateOneBitLamb(group.worker(0), TestOptions());
     ASSERT_THAT(optimizer, IsOk());
     std::vector<float> x(2'200, 0.5f);
@@ -273,7 +273,7 @@ TEST(OneBitLambRunTest, TheCutIntoChunksChangesNoBitWhereBlocksStayTheSame) {
 }
 
 TEST(OneBitLambRunTest, FreezesByItselfWhenTheVarianceIsSteady) {
-  LoopbackGroup group(TestLayout(), {}, SupportedBackends().back());
+  LoopbackGroup group(TestLayout(), {}, FastestHostBackend());
   OneBitLambOptions options = TestOptions();
   options.onebit.warmup_rounds.reset();
   options.onebit.freeze_interval = 10;
@@ -289,7 +289,7 @@ TEST(OneBitLambRunTest, FreezesByItselfWhenTheVarianceIsSteady) {
 }
 
 TEST(OneBitLambRunTest, RefusesBadOptions) {
-  LoopbackGroup group(TestLayout(), {}, SupportedBackends().back());
+  LoopbackGroup group(TestLayout(), {}, FastestHostBackend());
   const std::pair<std::string, void (*)(OneBitLambOptions&)> rows[] = {
       {"`beta2`", [](OneBitLambOptions& o) { o.onebit.adam.beta2 = 1.0f; }},
       {"`warmup_rounds`", [](OneBitLambOptions& o) { o.onebit.warmup_rounds = 0; }},
@@ -306,7 +306,7 @@ TEST(OneBitLambRunTest, RefusesBadOptions) {
 }
 
 TEST(OneBitLambRunTest, ALoadThatFailsChangesNothing) {
-  LoopbackGroup group(TestLayout(), {}, SupportedBackends().back());
+  LoopbackGroup group(TestLayout(), {}, FastestHostBackend());
   const auto optimizer = CreateOneBitLamb(group.worker(0), TestOptions());
   ASSERT_THAT(optimizer, IsOk());
   std::vector<float> x = Start();

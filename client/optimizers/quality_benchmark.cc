@@ -82,7 +82,7 @@ void Step(benchmark::State& state, const std::string& method, uint64_t interval)
   }
   LoopbackGroup group(*Layout::Create({{.name = "t", .num_elements = kStepElements}},
                                       kDefaultChunkElements, dealing),
-                      {}, SupportedBackends().back());
+                      {}, FastestHostBackend());
   const auto optimizer = CreateOptimizer(method, group.worker(0), options);
   Check(optimizer.status());
   std::vector<float> x(kStepElements);

@@ -15,7 +15,7 @@ using ::testing::DoubleEq;
 using ::testing::ElementsAre;
 
 QualityMeter NewMeter(uint64_t interval = 1) {
-  return QualityMeter(interval, /*num_chunks=*/3, SupportedBackends().back());
+  return QualityMeter(interval, /*num_chunks=*/3, FastestHostBackend());
 }
 
 double ResidualOfSeven() { return 7.0; }

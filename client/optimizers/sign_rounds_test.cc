@@ -73,7 +73,7 @@ class SignRoundsTest : public testing::Test {
       *Layout::Create({{.name = "a", .num_elements = 300, .masked = {{290, 300}}},
                        {.name = "d", .num_elements = 5, .treatment = Treatment::kDense}},
                       256);
-  const Backend& backend_ = *SupportedBackends().back();
+  const Backend& backend_ = *FastestHostBackend();
   const Exchange exchange_ = {SignExchange{.granularity = {.block_elements = 256}}};
 };
 

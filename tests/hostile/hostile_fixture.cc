@@ -32,8 +32,8 @@ Layout LargeChunks() {
 HostileRunTest::HostileRunTest(const Layout& layout, uint32_t roster_limit)
     : layout_(layout), roster_limit_(roster_limit) {
   EXPECT_THAT(InitLogging("off"), IsOk());
-  absl::StatusOr<std::unique_ptr<Server>> server = Server::Create(
-      {.name = "agg-0", .listen = "127.0.0.1:0"}, SupportedBackends().back(), &clock_);
+  absl::StatusOr<std::unique_ptr<Server>> server =
+      Server::Create({.name = "agg-0", .listen = "127.0.0.1:0"}, FastestHostBackend(), &clock_);
   TALLY_CHECK(server.ok(), server.status().ToString());
   server_ = *std::move(server);
   for (RawWorker** worker : {&first_, &second_, &third_}) {

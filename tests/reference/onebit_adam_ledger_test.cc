@@ -102,7 +102,7 @@ TEST(OneBitAdamLedgerTest, NothingIsLostOrCountedTwice) {
                        .misses = [&](size_t w, uint64_t round,
                                      uint32_t chunk) { return script.Misses(w, round, chunk); },
                        .keep_log = true},
-                      SupportedBackends().back());
+                      FastestHostBackend());
   std::vector<std::string> states(kNumWorkers);
   std::vector<std::vector<std::vector<float>>> gradients(kNumWorkers);
   std::vector<float> momentum(kNumElements);
@@ -202,7 +202,7 @@ TEST(MissedRoundsTest, TrainingConverges) {
                       {.num_workers = kNumWorkers,
                        .misses = [&](size_t w, uint64_t round,
                                      uint32_t chunk) { return script.Misses(w, round, chunk); }},
-                      SupportedBackends().back());
+                      FastestHostBackend());
   std::vector<std::vector<float>> x(kNumWorkers, std::vector<float>(kNumElements));
   const double initial_loss = script.Loss(x[0]);
   ASSERT_THAT(group.RunWorkers([&](size_t w) -> absl::Status {

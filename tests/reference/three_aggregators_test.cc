@@ -165,7 +165,7 @@ class ThreeAggregatorsTest : public testing::TestWithParam<MethodCase> {
     for (size_t i = 0; i < kAggregators; ++i) {
       absl::StatusOr<std::unique_ptr<Server>> server =
           Server::Create({.name = absl::StrCat("agg-", i), .listen = "127.0.0.1:0"},
-                         SupportedBackends().back(), &clock_);
+                         FastestHostBackend(), &clock_);
       EXPECT_THAT(server, IsOk());
       servers_.push_back(*std::move(server));
     }

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "aggregator/exchange_task.h"
+#include "aggregator/residual.h"
 #include "base/status_macros.h"
 #include "codecs/exchange.h"
 #include "codecs/roster.h"
@@ -19,7 +20,7 @@ absl::Status CheckHistory(const SimulationOptions& options, uint32_t chunk,
   std::vector<MemberId> members;
   for (uint32_t w = 0; w < options.workers; ++w) members.push_back(SimulatedMember(w));
   TALLY_ASSIGN_OR_RETURN(Roster roster, Roster::Create(0, std::move(members)));
-  std::shared_ptr<std::vector<float>> residual;
+  std::shared_ptr<Residual> residual;
   uint64_t chain = 0;
   for (const AppliedEntry& entry : history) {
     const auto wrong = [&](absl::string_view what) {
@@ -47,8 +48,7 @@ absl::Status CheckHistory(const SimulationOptions& options, uint32_t chunk,
           task.exchange.divisor == Divisor::kRoster ? roster.size() : participants.size());
       if (absl::holds_alternative<SignExchange>(task.exchange.kind)) {
         if (residual == nullptr) {
-          residual = std::make_shared<std::vector<float>>(
-              description->layout.chunks()[chunk].num_elements, 0.0f);
+          residual = std::make_shared<Residual>(description->layout.chunks()[chunk].num_elements);
         }
         task.residual = residual;
       }

@@ -21,7 +21,7 @@ SimulatedAggregator::SimulatedAggregator(SimulatedNetwork* network, size_t index
     : network_(network),
       index_(index),
       evict_after_(evict_after),
-      backend_(SupportedBackends().back()),
+      backend_(FastestHostBackend()),
       choices_(seed, /*purpose=*/100 + index),
       inbox_(&network->events()) {
   Start();

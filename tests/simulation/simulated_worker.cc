@@ -75,7 +75,7 @@ void SimulatedWorker::ReceiveWelcome(const SimulatedStream& stream, const v1::We
 void SimulatedWorker::ReceiveResult(const SimulatedStream& stream, const StoredResult& result) {
   if (!IsCurrent(stream)) return;
   absl::StatusOr<CheckedResult> checked =
-      CheckResult(result.message, result.payload, *options_.layout, *SupportedBackends().back());
+      CheckResult(result.message, result.payload, *options_.layout, *FastestHostBackend());
   if (checked.ok()) {
     AppliedEntry entry;
     entry.place = PlaceOf(checked->header);

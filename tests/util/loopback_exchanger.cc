@@ -105,8 +105,7 @@ LoopbackGroup::LoopbackGroup(Layout layout, LoopbackOptions options, const Backe
       results_(options_.num_workers) {
   for (size_t c = 0; c < chunks_.size(); ++c) {
     Chunk& chunk = chunks_[c];
-    chunk.residual =
-        std::make_shared<std::vector<float>>(description_->layout.chunks()[c].num_elements, 0.0f);
+    chunk.residual = std::make_shared<Residual>(description_->layout.chunks()[c].num_elements);
     chunk.arrived.resize(options_.num_workers);
     chunk.contributions.resize(options_.num_workers);
   }
@@ -207,7 +206,7 @@ absl::Status LoopbackGroup::Close(uint64_t round, uint32_t chunk) {
   }
   if (options_.rebases && options_.rebases(round, chunk)) {
     result.tracking_rebase = true;
-    std::fill(open.residual->begin(), open.residual->end(), 0.0f);
+    open.residual = std::make_shared<Residual>(open.residual->size());
   }
   for (size_t w = 0; w < options_.num_workers; ++w) {
     result.counted = entry.counted[w];

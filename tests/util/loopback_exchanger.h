@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/types/optional.h"
 #include "aggregator/job_description.h"
+#include "aggregator/residual.h"
 #include "base/buffer.h"
 #include "base/mutex.h"
 #include "client/exchanger.h"
@@ -76,7 +77,7 @@ class LoopbackGroup {
     absl::optional<Exchange> exchange;
     std::vector<bool> arrived;
     std::vector<SharedBuffer> contributions;
-    std::shared_ptr<std::vector<float>> residual;  // of sign exchanges
+    std::shared_ptr<Residual> residual;  // of sign exchanges
   };
 
   absl::Status Arrive(size_t worker, uint64_t round, uint32_t chunk, const Exchange& exchange,
