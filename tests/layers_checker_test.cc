@@ -36,7 +36,7 @@ constexpr absl::string_view kSpdlog = "spdlog only in base/logging.*";
 constexpr absl::string_view kXxHash = "xxHash only in base/digest.cc";
 constexpr absl::string_view kHighway =
     "Highway only in kernels/simd/*_hwy.cc, kernels/simd/*_hwy-inl.h and tests of kernels/";
-constexpr absl::string_view kCuda = "CUDA only in *.cu.cc and *.cu.h";
+constexpr absl::string_view kCuda = "CUDA only in *.cu.cc, *.cu.h and its emulation";
 constexpr absl::string_view kTorch = "libtorch only in examples/";
 constexpr absl::string_view kProtobuf = "kernels/ and base/ know no protobuf";
 constexpr absl::string_view kTests = "tests' libraries only in tests and benchmarks";

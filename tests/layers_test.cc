@@ -88,6 +88,8 @@ TEST(LayersTest, NoSourceHasAnotherEnding) {
   std::vector<std::string> others;
   for (const std::string& path : FilesBelow(TreeRoot())) {
     for (absl::string_view ending : {".cpp", ".cxx", ".cu", ".cuh", ".hpp", ".inc"}) {
+      // What stands for a header of CUB has that one's name.
+      if (absl::StartsWith(path, "kernels/cuda/emulation/cub/")) continue;
       if (absl::EndsWith(path, ending)) others.push_back(path);
     }
   }
