@@ -23,6 +23,7 @@ class CudaQueue final : public DeviceQueue {
   ~CudaQueue() override;
 
   absl::Status CopyIn(absl::Span<const uint8_t> host, void* device) override;
+  absl::Status GatherIn(absl::Span<const DeviceHostPiece> pieces) override;  // gather.cu.cc
   absl::Status CopyOut(const void* device, absl::Span<uint8_t> host) override;
   absl::Status Copy(const void* from, void* to, size_t num_bytes) override;
   absl::Status Zero(void* device, size_t num_bytes) override;

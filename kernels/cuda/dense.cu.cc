@@ -34,6 +34,26 @@ union InputVector {
   typename Format::Word words[kElements];
 };
 
+// What a thread writes: 8, 16 or 32 bytes.
+template <typename Format, uint32_t kElements>
+struct alignas(8) OutputVector {
+  typename Format::Word words[kElements];
+
+  __device__ void Store(void* output) const {
+    constexpr uint32_t kParts = kElements * sizeof(typename Format::Word) / sizeof(uint2);
+    const auto* const from = reinterpret_cast<const uint2*>(words);
+    if constexpr (kParts == 1) {
+      __stcs(static_cast<uint2*>(output), *from);
+    } else {
+#pragma unroll
+      for (uint32_t i = 0; i < kParts; i += 2) {
+        __stcs(static_cast<uint4*>(output) + i / 2,
+               uint4{from[i].x, from[i].y, from[i + 1].x, from[i + 1].y});
+      }
+    }
+  }
+};
+
 // One mean a row of blocks, one vector a thread.
 template <typename In, typename Out>
 __global__ void __launch_bounds__(kThreads) DenseMeansKernel(DenseMeansArgs args) {
@@ -75,8 +95,10 @@ __global__ void __launch_bounds__(kThreads) DenseMeansKernel(DenseMeansArgs args
       }
     }
   }
+  OutputVector<Out, kElements> result;
 #pragma unroll
-  for (uint32_t i = 0; i < kElements; ++i) output[i] = Out::Encode(sum[i] / mean.divisor);
+  for (uint32_t i = 0; i < kElements; ++i) result.words[i] = Out::Encode(sum[i] / mean.divisor);
+  result.Store(output);
 }
 
 struct ConvertArgs {

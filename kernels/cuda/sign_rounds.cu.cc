@@ -42,15 +42,24 @@ struct ScaleArgs {
   const uint32_t* num_live;
 };
 
-// What a warp knows of its piece before the scale: x, in its shared memory, one column a lane.
+// Of a warp.
+struct PieceMemory {
+  float x[kPieceElements];  // one column a lane
+  TabledSums tabled;
+};
+
+// What a warp knows of its piece before the scale, beside x.
 struct PieceSums {
   double norm;        // in lane 0
   uint32_t num_live;  // in every lane
 };
 
 // x = sum / divisor + e of every element, and its norm.
-__device__ PieceSums SumPiece(const RoundChunk& chunk, const SignPiece& piece, float* x) {
+__device__ PieceSums SumPiece(const RoundChunk& chunk, const SignPiece& piece,
+                              PieceMemory& memory) {
   const uint32_t lane = LaneId();
+  float* const x = memory.x;
+  TableSums(chunk.blocks, chunk.num_blocks, piece.segment, chunk.divisor, memory.tabled);
   double partial = 0.0;
   uint32_t num_live = 0;
   for (uint32_t begin = 0; begin < piece.count; begin += kTileElements) {
@@ -62,11 +71,14 @@ __device__ PieceSums SumPiece(const RoundChunk& chunk, const SignPiece& piece, f
 #pragma unroll
     for (uint32_t r = 0; r < kWarpLanes; ++r) e[r] = r < num_rows ? residual[r * kWarpLanes] : 0.0f;
     float sum[kWarpLanes];
-    SumTile(chunk.blocks, chunk.num_blocks, piece.segment, first, count, sum);
+    SumTile(chunk.blocks, chunk.num_blocks, piece.segment, first, count, memory.tabled, sum);
     uint32_t live = LowBits(num_rows);
     if (chunk.live != nullptr) live &= LoadTileBits(chunk.live, first, count);
     num_live += __popc(live);
-    if (chunk.reciprocal != 0.0f) {
+    if (chunk.num_blocks <= kTabled) {
+#pragma unroll
+      for (uint32_t r = 0; r < kWarpLanes; ++r) sum[r] = sum[r] + e[r];
+    } else if (chunk.reciprocal != 0.0f) {
 #pragma unroll
       for (uint32_t r = 0; r < kWarpLanes; ++r) sum[r] = sum[r] * chunk.reciprocal + e[r];
     } else {
@@ -111,37 +123,37 @@ __device__ void FinishPiece(const RoundChunk& chunk, const SignPiece& piece, con
 
 // Segments of one piece: in one pass.
 __global__ void __launch_bounds__(kPieceWarps* kWarpLanes) WholeSegmentsKernel(RoundArgs args) {
-  __shared__ float shared[kPieceWarps * kPieceElements];
+  __shared__ PieceMemory shared[kPieceWarps];
   const uint32_t index = PieceIndex();
   if (index >= args.num_pieces) return;
   const SignPiece piece = args.pieces[index];
   const RoundChunk chunk = args.chunks[piece.chunk];
-  float* const x = shared + threadIdx.x / kWarpLanes * kPieceElements;
-  const PieceSums sums = SumPiece(chunk, piece, x);
+  PieceMemory& memory = shared[threadIdx.x / kWarpLanes];
+  const PieceSums sums = SumPiece(chunk, piece, memory);
   float scale = 0;
   if (LaneId() == 0) {
     scale = ScaleOf(chunk.rule, sums.norm, sums.num_live);
     chunk.scales[piece.segment] = scale;
   }
   scale = __shfl_sync(kAllLanes, scale, 0);
-  FinishPiece(chunk, piece, x, scale);
+  FinishPiece(chunk, piece, memory.x, scale);
 }
 
 // Pieces of longer segments: x goes where the residual was.
 __global__ void __launch_bounds__(kPieceWarps* kWarpLanes) SplitSumsKernel(RoundArgs args) {
-  __shared__ float shared[kPieceWarps * kPieceElements];
+  __shared__ PieceMemory shared[kPieceWarps];
   const uint32_t index = PieceIndex();
   if (index >= args.num_pieces) return;
   const SignPiece piece = args.pieces[index];
   const RoundChunk chunk = args.chunks[piece.chunk];
-  float* const x = shared + threadIdx.x / kWarpLanes * kPieceElements;
-  const PieceSums sums = SumPiece(chunk, piece, x);
+  PieceMemory& memory = shared[threadIdx.x / kWarpLanes];
+  const PieceSums sums = SumPiece(chunk, piece, memory);
   if (LaneId() == 0) {
     args.norms[index] = sums.norm;
     args.num_live[index] = sums.num_live;
   }
   for (uint32_t i = LaneId(); i < piece.count; i += kWarpLanes) {
-    chunk.residual[uint64_t{piece.begin} + i] = x[i];
+    chunk.residual[uint64_t{piece.begin} + i] = memory.x[i];
   }
 }
 

@@ -7,6 +7,7 @@ CUDA_SOURCES = [
     "cuda_queue.cu.cc",
     "dense.cu.cc",
     "elementwise.cu.cc",
+    "gather.cu.cc",
     "queue_memory.cu.cc",
     "reductions.cu.cc",
     "select.cu.cc",

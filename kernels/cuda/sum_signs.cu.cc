@@ -23,12 +23,15 @@ __global__ void __launch_bounds__(kPieceWarps* kWarpLanes) SumSignsKernel(SumArg
   const uint32_t index = PieceIndex();
   if (index >= args.num_pieces) return;
   const SignPiece piece = args.pieces[index];
+  __shared__ TabledSums shared[kPieceWarps];
+  TabledSums& tabled = shared[threadIdx.x / kWarpLanes];
+  TableSums(args.blocks, args.num_blocks, piece.segment, /*divisor=*/1.0f, tabled);
   for (uint32_t begin = 0; begin < piece.count; begin += kTileElements) {
     const uint32_t count = min(kTileElements, piece.count - begin);
     const uint64_t first = uint64_t{piece.begin} + begin;
     const uint32_t num_rows = RowsOfLane(count);
     float sum[kWarpLanes];
-    SumTile(args.blocks, args.num_blocks, piece.segment, first, count, sum);
+    SumTile(args.blocks, args.num_blocks, piece.segment, first, count, tabled, sum);
     uint32_t live = kAllLanes;
     if (args.live != nullptr) live = LoadTileBits(args.live, first, count);
     float* __restrict__ out = args.out + first + LaneId();

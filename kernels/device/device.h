@@ -39,6 +39,12 @@ struct DeviceSparseBlock {
   absl::Span<const float> values;
 };
 
+// Memory of the host, given by Device::AllocatePinned, and where it is to go.
+struct DeviceHostPiece {
+  absl::Span<const uint8_t> pinned;  // starts at a multiple of 16 bytes
+  uint8_t* device = nullptr;         // likewise
+};
+
 // An election over one chunk.
 struct DeviceElectionArgs {
   Ballots ballots;
@@ -73,6 +79,9 @@ class DeviceQueue {
   // Copies; the host's memory must stay, unchanged, until Wait has returned. From and to pinned
   // memory it runs beside kernels and copies of other queues.
   virtual absl::Status CopyIn(absl::Span<const uint8_t> host, void* device) = 0;
+  // Many copies at once, which the device does in one launch: each alone would cost more than what
+  // it carries. The pinned memory must stay, unchanged, until Wait has returned.
+  virtual absl::Status GatherIn(absl::Span<const DeviceHostPiece> pieces) = 0;
   virtual absl::Status CopyOut(const void* device, absl::Span<uint8_t> host) = 0;
   // Within the device's memory.
   virtual absl::Status Copy(const void* from, void* to, size_t num_bytes) = 0;

@@ -31,7 +31,10 @@ class FakeDeviceTest : public testing::Test {
   // Spans of the device's memory.
   template <typename T>
   absl::Span<const T> In(const std::vector<T>& host) {
-    return *lane_->In(absl::MakeConstSpan(host));
+    const absl::Span<const T> device = *lane_->In(absl::MakeConstSpan(host));
+    // Sent at once: an argument is evaluated after the queue that it is an argument for.
+    queue();
+    return device;
   }
   template <typename T>
   absl::Span<T> Out(std::vector<T>& host) {
@@ -153,7 +156,8 @@ TEST_F(FakeDeviceTest, ListsAreReadWhenTheyAreEnqueued) {
 
 TEST_F(FakeDeviceTest, WritesWhatMayBeWrittenPastTheEndOfBitmaps) {
   const absl::Span<uint8_t> bits = *lane_->Scratch<uint8_t>(8);
-  ASSERT_THAT(queue().PackSigns(In(std::vector<float>(9, 1)), bits.first(2)), IsOk());
+  const auto x = In(std::vector<float>(9, 1));
+  ASSERT_THAT(queue().PackSigns(x, bits.first(2)), IsOk());
   ASSERT_THAT(queue().Wait(), IsOk());
   EXPECT_THAT(bits, ElementsAre(0xff, 0x01, 0x5a, 0x5a, 0xa5, 0xa5, 0xa5, 0xa5));
 }

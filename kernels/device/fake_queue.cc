@@ -108,6 +108,13 @@ class FakeDevice::Queue final : public DeviceQueue {
     return EnqueueCopy(host.data(), device, host.size());
   }
 
+  absl::Status GatherIn(absl::Span<const DeviceHostPiece> pieces) override {
+    for (const DeviceHostPiece& piece : pieces) {
+      TALLY_RETURN_IF_ERROR(CopyIn(piece.pinned, piece.device));
+    }
+    return absl::OkStatus();
+  }
+
   absl::Status CopyOut(const void* device, absl::Span<uint8_t> host) override {
     device_.CheckHolds(device, host.size());
     return EnqueueCopy(device, host.data(), host.size());

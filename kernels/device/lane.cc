@@ -39,8 +39,22 @@ absl::StatusOr<std::vector<absl::Span<const uint8_t>>> Lane::InEach(
 
 absl::StatusOr<absl::Span<const uint8_t>> Lane::InFromPinned(absl::Span<const uint8_t> pinned) {
   TALLY_ASSIGN_OR_RETURN(const absl::Span<uint8_t> memory, Scratch<uint8_t>(pinned.size()));
-  if (!pinned.empty()) TALLY_RETURN_IF_ERROR(queue_->CopyIn(pinned, memory.data()));
+  if (!pinned.empty()) pieces_.push_back({pinned, memory.data()});
   return memory;
+}
+
+void Lane::SendPieces() {
+  if (pieces_.empty()) return;
+  absl::Status status = queue_->GatherIn(pieces_);
+  if (absl::IsResourceExhausted(status)) {
+    // One by one they need no memory besides.
+    status = absl::OkStatus();
+    for (const DeviceHostPiece& piece : pieces_) {
+      status.Update(queue_->CopyIn(piece.pinned, piece.device));
+    }
+  }
+  sent_.Update(status);
+  pieces_.clear();
 }
 
 absl::Status Lane::CopyBack(const void* device, absl::Span<uint8_t> host) {
@@ -56,7 +70,8 @@ absl::Status Lane::CopyBackToPinned(const void* device, absl::Span<uint8_t> pinn
 }
 
 absl::Status Lane::Finish() {
-  absl::Status status;
+  SendPieces();
+  absl::Status status = sent_;
   for (const Return& back : returns_) {
     status.Update(queue_->CopyOut(back.device, back.staging));
   }
@@ -79,6 +94,8 @@ void Lane::Abandon() {
 }
 
 void Lane::TakeBack() {
+  pieces_.clear();
+  sent_ = absl::OkStatus();
   returns_.clear();
   device_memory_.Reset();
   pinned_memory_.Reset();

@@ -32,7 +32,12 @@ class Lane {
   static absl::StatusOr<std::unique_ptr<Lane>> Create(Device* device);
   ~Lane();
 
-  DeviceQueue& queue() { return *queue_; }
+  // Where operations are enqueued, after what In and its like have asked for so far: to be called
+  // anew for an operation on anything that was asked for since.
+  DeviceQueue& queue() {
+    SendPieces();
+    return *queue_;
+  }
   Device& device() { return *device_; }
 
   // The device's memory until Finish or Abandon; starts at a multiple of 256 bytes and goes on for
@@ -95,11 +100,15 @@ class Lane {
 
   Lane(Device* device, std::unique_ptr<DeviceQueue> queue);
   absl::StatusOr<uint8_t*> CopyIn(absl::Span<const uint8_t> host);
+  // Enqueues the copies that In and its like have asked for since the last time, as one.
+  void SendPieces();
   void TakeBack();
 
   Device* const device_;
   Slabs device_memory_;
   Slabs pinned_memory_;
+  std::vector<DeviceHostPiece> pieces_;
+  absl::Status sent_;  // what sending pieces has failed of: the device
   std::vector<Return> returns_;
   const std::unique_ptr<DeviceQueue> queue_;
 };

@@ -27,6 +27,11 @@ struct dim3 {
   constexpr dim3(uint32_t vx = 1, uint32_t vy = 1, uint32_t vz = 1) : x(vx), y(vy), z(vz) {}
 };
 
+struct alignas(8) uint2 {
+  uint32_t x;
+  uint32_t y;
+};
+
 struct alignas(16) uint4 {
   uint32_t x;
   uint32_t y;
@@ -144,6 +149,7 @@ inline bool __any_sync(uint32_t mask, bool predicate) {
 inline uint32_t __reduce_add_sync(uint32_t, uint32_t value) {
   return tally::cuda_emulation::SumOfWarp(value);
 }
+inline void __syncwarp() { tally::cuda_emulation::WaitForWarp(); }
 inline void __syncthreads() { tally::cuda_emulation::WaitForBlock(); }
 
 inline uint32_t atomicAdd(uint32_t* memory, uint32_t value) {
@@ -163,6 +169,15 @@ inline int __popc(uint32_t bits) { return std::popcount(bits); }
 inline int __ffs(int bits) { return __builtin_ffs(bits); }
 inline uint32_t __funnelshift_r(uint32_t low, uint32_t high, uint32_t shift) {
   return static_cast<uint32_t>((uint64_t{high} << 32 | low) >> (shift % 32));
+}
+inline uint32_t __byte_perm(uint32_t low, uint32_t high, uint32_t selector) {
+  const uint64_t bytes = uint64_t{high} << 32 | low;
+  uint32_t result = 0;
+  for (uint32_t i = 0; i < 4; ++i) {
+    const uint32_t byte = selector >> (4 * i) & 7;
+    result |= static_cast<uint32_t>(bytes >> (8 * byte) & 0xff) << (8 * i);
+  }
+  return result;
 }
 template <typename T>
 T __ldcs(const T* memory) {
