@@ -25,7 +25,7 @@ struct ConformanceParam {
   std::string name;
   const Backend* backend;
   std::vector<simd::Target> forced_target;  // none or one
-  // Its tests leave out the largest sizes.
+  // Its tests take few sizes, and small ones.
   bool is_slow = false;
 
   // How GoogleTest shows a parameter.
