@@ -17,7 +17,7 @@
 #include "aggregator/replay_reader.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/util/contribution_builder.h"
 #include "tests/util/hello_builder.h"
 #include "tests/util/live_bytes.h"
@@ -213,7 +213,7 @@ class GreedyRun {
 
   void Measure() { peak_ = std::max(peak_, LiveBytes() - before_); }
 
-  const Backend* const backend_ = SupportedBackends().back();
+  const Backend* const backend_ = FastestHostBackend();
   Engine engine_;
   const size_t window_;
   std::vector<uint64_t> chains_;

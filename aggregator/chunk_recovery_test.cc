@@ -11,7 +11,7 @@
 #include "base/digest.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/util/contribution_builder.h"
 #include "tests/util/hello_builder.h"
 #include "tests/util/status_matchers.h"
@@ -62,7 +62,7 @@ class ChunkRecoveryTest : public testing::Test {
     contributions_.push_back(std::move(sent));
     absl::StatusOr<ChunkRound::Sealing> sealing = lost_->Seal({});
     const absl::StatusOr<ExchangeOutcome> outcome =
-        RunExchange(*sealing->task, *SupportedBackends().front());
+        RunExchange(*sealing->task, *HostBackends().front());
     results_.push_back(lost_->Publish(*outcome, {}).result);
   }
 
@@ -108,7 +108,7 @@ class ChunkRecoveryTest : public testing::Test {
   CheckedResult ResultAt(size_t index) const {
     absl::StatusOr<CheckedResult> result =
         CheckResult(results_[index]->message, results_[index]->payload, description_->layout,
-                    *SupportedBackends().front());
+                    *HostBackends().front());
     EXPECT_THAT(result, IsOk());
     return *std::move(result);
   }
@@ -120,7 +120,7 @@ class ChunkRecoveryTest : public testing::Test {
          !work.asks.empty() || work.task.has_value(); work = recovery_->Proceed(true)) {
       for (const ChunkRecovery::Ask& ask : work.asks) Answer(ask, withheld);
       if (work.task.has_value()) {
-        recovery_->TakeOutcome(*RunExchange(*work.task, *SupportedBackends().back()));
+        recovery_->TakeOutcome(*RunExchange(*work.task, *FastestHostBackend()));
       }
     }
   }
@@ -203,7 +203,7 @@ TEST_F(ChunkRecoveryTest, GoesOnExactlyWhereTheLostOneStood) {
     EXPECT_THAT(restored.Stage(Member(i), contributions_.back()[i], {}), IsOk());
   }
   absl::StatusOr<ChunkRound::Sealing> sealing = restored.Seal({});
-  const auto outcome = RunExchange(*sealing->task, *SupportedBackends().front());
+  const auto outcome = RunExchange(*sealing->task, *HostBackends().front());
   EXPECT_EQ(restored.Publish(*outcome, {}).result->chain, results_.back()->chain);
 }
 
@@ -269,7 +269,7 @@ TEST_F(ChunkRecoveryTest, DropsTheOutcomeOfATaskFromBeforeARestart) {
   }
   recovery_->Withdraw(Member(1));
   EXPECT_TRUE(recovery_->awaits_outcome());
-  recovery_->TakeOutcome(*RunExchange(*task, *SupportedBackends().front()));
+  recovery_->TakeOutcome(*RunExchange(*task, *HostBackends().front()));
   EXPECT_FALSE(recovery_->awaits_outcome());
 }
 

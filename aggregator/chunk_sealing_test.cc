@@ -7,6 +7,7 @@
 #include "aggregator/residual.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "kernels/host_backends.h"
 #include "tests/util/chunk_round_fixture.h"
 #include "tests/util/contribution_builder.h"
 #include "tests/util/status_matchers.h"
@@ -247,7 +248,7 @@ TEST_F(ChunkRoundTest, ASnapshotOfTheResidualGoesToAMemberWhoStays) {
   const absl::StatusOr<ChunkRound::Sealing> second = round_->Seal(Now());
   ASSERT_NE(second->task->snapshot_of, nullptr) << "an entry that names a departure is";
   const absl::StatusOr<ExchangeOutcome> outcome =
-      RunExchange(*second->task, *SupportedBackends().front());
+      RunExchange(*second->task, *HostBackends().front());
   const ChunkRound::Published published = round_->Publish(*outcome, Now());
   ASSERT_TRUE(published.snapshot.has_value());
   EXPECT_EQ(published.snapshot->custodian, Member(1));

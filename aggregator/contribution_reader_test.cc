@@ -11,7 +11,7 @@
 #include "codecs/limits.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/util/contribution_builder.h"
 #include "tests/util/hello_builder.h"
 #include "tests/util/status_matchers.h"
@@ -47,7 +47,7 @@ class ContributionReaderTest : public testing::Test {
     absl::StatusOr<ValidHello> valid = ValidateHello(hello_, "agg-0");
     EXPECT_THAT(valid, IsOk());
     return ContributionReader(std::make_shared<const JobDescription>(valid->description),
-                              valid->member, SupportedBackends().front());
+                              valid->member, HostBackends().front());
   }
 
   TestContribution Contribution(uint32_t chunk, std::string payload,
@@ -284,7 +284,7 @@ TEST_F(ContributionReaderTest, RefusesASliceOverOneMebibyte) {
   absl::StatusOr<ValidHello> valid = ValidateHello(hello, "agg-0");
   ASSERT_THAT(valid, IsOk());
   ContributionReader reader(std::make_shared<const JobDescription>(valid->description),
-                            valid->member, SupportedBackends().front());
+                            valid->member, HostBackends().front());
   const TestContribution contribution =
       MakeContribution(hello, 0, 0, kChain, DenseFloat32(), Ones(1 << 19));
   const v1::ClientMessage message = contribution.Slices(kMaxSliceBytes + 4).front();

@@ -11,9 +11,9 @@
 #include "codecs/sample_exchanges.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
 #include "kernels/device/fake_device.h"
 #include "kernels/device/pinned_pool.h"
+#include "kernels/host_backends.h"
 #include "tests/util/exchange_tasks.h"
 #include "tests/util/status_matchers.h"
 
@@ -52,7 +52,7 @@ class DeviceBatchTest : public testing::Test {
   absl::StatusOr<std::vector<ExchangeOutcome>> Run(const std::vector<ExchangeTask>& tasks) {
     std::vector<const ExchangeTask*> pointers;
     for (const ExchangeTask& task : tasks) pointers.push_back(&task);
-    return RunOnDevice(pointers, *lane_, *SupportedBackends().front(), nullptr);
+    return RunOnDevice(pointers, *lane_, *HostBackends().front(), nullptr);
   }
 
   static std::vector<float> ValuesOf(const ExchangeTask& task) {
@@ -122,7 +122,7 @@ TEST_F(DeviceBatchTest, PinnedPayloadsAreNotStaged) {
     task.snapshot_of = task.residual;
     pointers.push_back(&task);
   }
-  const auto outcomes = RunOnDevice(pointers, *lane_, *SupportedBackends().front(), pool);
+  const auto outcomes = RunOnDevice(pointers, *lane_, *HostBackends().front(), pool);
   ASSERT_THAT(outcomes, IsOk());
   for (size_t i = 0; i < outcomes->size(); ++i) {
     EXPECT_EQ((*outcomes)[i].payload->memory(), pool.get());
@@ -146,7 +146,7 @@ TEST_F(DeviceBatchTest, WithoutRoomNothingHasTakenPlace) {
     const std::vector<ExchangeTask> others = Tasks(kSigns, 4);
     std::vector<const ExchangeTask*> pointers;
     for (const ExchangeTask& task : others) pointers.push_back(&task);
-    EXPECT_THAT(RunOnDevice(pointers, **lane, *SupportedBackends().front(), nullptr),
+    EXPECT_THAT(RunOnDevice(pointers, **lane, *HostBackends().front(), nullptr),
                 StatusIs(absl::StatusCode::kResourceExhausted));
     device.LimitMemory(~uint64_t{0});
     for (const ExchangeTask& task : others) EXPECT_THAT(ValuesOf(task), testing::Each(0.25f));
@@ -160,7 +160,7 @@ TEST_F(DeviceBatchTest, ZeroingComesAgainWithTheNextTry) {
   std::vector<ExchangeTask> same = Tasks(zeroing, 1);
   const auto outcomes = Run(tasks);
   ASSERT_THAT(outcomes, IsOk());
-  const auto expected = RunExchange(same[0], *SupportedBackends().front());
+  const auto expected = RunExchange(same[0], *HostBackends().front());
   ASSERT_THAT(expected, IsOk());
   EXPECT_EQ((*outcomes)[0].payload_digest, expected->payload_digest);
   EXPECT_EQ(ValuesOf(tasks[0]), ValuesOf(same[0]));

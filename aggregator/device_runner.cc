@@ -27,17 +27,23 @@ absl::StatusOr<std::unique_ptr<DeviceRunner>> DeviceRunner::Create(Device* devic
   for (int i = 0; i < options.num_lanes; ++i) {
     TALLY_ASSIGN_OR_RETURN(lanes.emplace_back(), Lane::Create(device));
   }
+  auto pool = std::make_shared<PinnedPool>(device, options.max_pinned_bytes);
+  if (pool->num_bytes() < options.max_pinned_bytes) {
+    LogWarning(absl::StrCat("of the host's memory ", options.max_pinned_bytes,
+                            " bytes could not be pinned: contributions are copied once more"));
+  }
   return std::unique_ptr<DeviceRunner>(
-      new DeviceRunner(device, fallback, std::move(options), std::move(lanes)));
+      new DeviceRunner(device, fallback, std::move(options), std::move(lanes), std::move(pool)));
 }
 
 DeviceRunner::DeviceRunner(Device* device, const Backend* fallback, DeviceRunnerOptions options,
-                           std::vector<std::unique_ptr<Lane>> lanes)
+                           std::vector<std::unique_ptr<Lane>> lanes,
+                           std::shared_ptr<PinnedPool> pinned_pool)
     : device_(device),
       fallback_(*fallback),
       options_(std::move(options)),
       lanes_(std::move(lanes)),
-      pinned_pool_(std::make_shared<PinnedPool>(device, options_.max_pinned_bytes)) {
+      pinned_pool_(std::move(pinned_pool)) {
   for (const std::unique_ptr<Lane>& lane : lanes_) {
     threads_.emplace_back([this, &lane = *lane] { Serve(lane); });
   }
@@ -73,7 +79,7 @@ std::vector<DeviceRunner::Submission> DeviceRunner::TakeBatch() {
     Submission& next = queue_.front();
     num_bytes += PayloadBytes(next.task);
     const bool fits =
-        batch.empty() || (num_bytes <= options_.max_batch_bytes &&
+        batch.empty() || (batch.size() < kMaxDeviceBatch && num_bytes <= options_.max_batch_bytes &&
                           ShareLaunch(batch.front().task.exchange, next.task.exchange));
     if (!fits) break;
     batch.push_back(std::move(next));

@@ -64,7 +64,7 @@ class DeviceRunner final : public ExchangeRunner {
   };
 
   DeviceRunner(Device* device, const Backend* fallback, DeviceRunnerOptions options,
-               std::vector<std::unique_ptr<Lane>> lanes);
+               std::vector<std::unique_ptr<Lane>> lanes, std::shared_ptr<PinnedPool> pinned_pool);
   void Serve(Lane& lane);
   // The submissions that go next; empty when there will be no more.
   std::vector<Submission> TakeBatch();

@@ -16,8 +16,8 @@
 #include "codecs/sample_exchanges.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
 #include "kernels/device/fake_device.h"
+#include "kernels/host_backends.h"
 #include "tests/util/exchange_tasks.h"
 #include "tests/util/status_matchers.h"
 
@@ -28,7 +28,7 @@ constexpr uint64_t kNoLimit = ~uint64_t{0};
 const Exchange kSigns = {
     SignExchange{ScaleRule::kMeanMagnitude, {ScaleGranularity::Unit::kBlock, 256}}};
 
-const Backend& Scalar() { return *SupportedBackends().front(); }
+const Backend& Scalar() { return *HostBackends().front(); }
 
 // The same tasks for the device and for the host, round after round, each with residuals of its
 // own.
@@ -130,6 +130,41 @@ class DeviceRunnerTest : public testing::Test {
       EXPECT_EQ(outcomes[i]->place, expected[i]->place);
     }
   }
+  // How many launches so many sign rounds take that were submitted while the only lane was busy.
+  int LaunchesOfWaiting(size_t num_tasks) {
+    const std::vector<Pair> pairs = SignPairs(num_tasks + 1);
+    Mutex mutex;
+    CondVar changed;
+    bool is_held = false;
+    bool may_go = false;
+    size_t num_left = pairs.size();
+    const auto hold = [&](const ExchangeTask&, const absl::StatusOr<ExchangeOutcome>&) {
+      const MutexLock lock(&mutex);
+      is_held = true;
+      --num_left;
+      changed.NotifyAll();
+      while (!may_go) changed.Wait(&mutex);
+    };
+    const auto count = [&](const ExchangeTask&, const absl::StatusOr<ExchangeOutcome>& outcome) {
+      EXPECT_THAT(outcome, IsOk());
+      const MutexLock lock(&mutex);
+      --num_left;
+      changed.NotifyAll();
+    };
+    runner_->Submit(pairs[0].Tasks(2)[0], hold);
+    {
+      const MutexLock lock(&mutex);
+      while (!is_held) changed.Wait(&mutex);
+    }
+    const int launches_before = device_.num_launches();
+    for (size_t i = 1; i < pairs.size(); ++i) runner_->Submit(pairs[i].Tasks(2)[0], count);
+    const MutexLock lock(&mutex);
+    may_go = true;
+    changed.NotifyAll();
+    while (num_left > 0) changed.Wait(&mutex);
+    return device_.num_launches() - launches_before;
+  }
+
   static void ExpectSameResiduals(const std::vector<Pair>& pairs) {
     for (const Pair& pair : pairs) {
       SCOPED_TRACE(ExchangeName(pair.exchange()));
@@ -154,37 +189,13 @@ TEST_F(DeviceRunnerTest, EveryExchangeHasTheHostsBits) {
 
 TEST_F(DeviceRunnerTest, WhatWaitsGoesInOneLaunch) {
   Start(1, kNoLimit);
-  const std::vector<Pair> pairs = SignPairs(9);
-  ExpectSame(pairs, 1);
-  Mutex mutex;
-  CondVar changed;
-  bool is_held = false;
-  bool may_go = false;
-  int num_left = 9;
-  const auto hold = [&](const ExchangeTask&, const absl::StatusOr<ExchangeOutcome>&) {
-    const MutexLock lock(&mutex);
-    is_held = true;
-    --num_left;
-    changed.NotifyAll();
-    while (!may_go) changed.Wait(&mutex);
-  };
-  const auto count = [&](const ExchangeTask&, const absl::StatusOr<ExchangeOutcome>&) {
-    const MutexLock lock(&mutex);
-    --num_left;
-    changed.NotifyAll();
-  };
-  runner_->Submit(pairs[0].Tasks(2)[0], hold);
-  {
-    const MutexLock lock(&mutex);
-    while (!is_held) changed.Wait(&mutex);
-  }
-  const int launches_before = device_.num_launches();
-  for (size_t i = 1; i < pairs.size(); ++i) runner_->Submit(pairs[i].Tasks(2)[0], count);
-  const MutexLock lock(&mutex);
-  may_go = true;
-  changed.NotifyAll();
-  while (num_left > 0) changed.Wait(&mutex);
-  EXPECT_EQ(device_.num_launches() - launches_before, 1);
+  EXPECT_EQ(LaunchesOfWaiting(8), 1);
+}
+
+TEST_F(DeviceRunnerTest, ALaunchTakesNoMoreThanADeviceDoes) {
+  Start(1, kNoLimit);
+  EXPECT_EQ(LaunchesOfWaiting(kMaxDeviceBatch), 1);
+  EXPECT_EQ(LaunchesOfWaiting(kMaxDeviceBatch + 1), 2);
 }
 
 TEST_F(DeviceRunnerTest, WhatDoesNotFitIsComputedOnTheHost) {

@@ -13,7 +13,7 @@
 #include "codecs/sparse_codec.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/util/status_matchers.h"
 
 namespace tally {
@@ -133,7 +133,7 @@ TEST_P(ExchangeKindsTest, SignsAreRelayedAsTheyCame) {
   EXPECT_THAT(blocks[1].bits, ElementsAre(0xff, 0x00));
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryBackend, ExchangeKindsTest, testing::ValuesIn(SupportedBackends()),
+INSTANTIATE_TEST_SUITE_P(EveryBackend, ExchangeKindsTest, testing::ValuesIn(HostBackends()),
                          [](const auto& instance) { return std::string(instance.param->name()); });
 
 }  // namespace

@@ -13,7 +13,7 @@
 #include "base/digest.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/util/contribution_builder.h"
 #include "tests/util/hello_builder.h"
 #include "tests/util/status_matchers.h"
@@ -135,7 +135,7 @@ TEST_P(ExchangeTaskTest, GivesTheScalarBackEndsBits) {
     sign.push_back(
         SignPayload({std::fabs(values[0]), std::fabs(values[1])}, kNumElements, negative));
   }
-  const Backend& scalar = *SupportedBackends().front();
+  const Backend& scalar = *HostBackends().front();
   EXPECT_EQ(run(DenseFloat32(), dense, *GetParam()), run(DenseFloat32(), dense, scalar));
   EXPECT_EQ(run(SignBlocks256(), sign, *GetParam()), run(SignBlocks256(), sign, scalar));
 }
@@ -163,7 +163,7 @@ TEST_P(ExchangeTaskTest, ARefusingKernelIsOurBugAndNamesTheExchange) {
       StatusIs(absl::StatusCode::kInternal, HasSubstr("dense(FLOAT32) of chunk 1, round 9: ")));
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryBackend, ExchangeTaskTest, testing::ValuesIn(SupportedBackends()),
+INSTANTIATE_TEST_SUITE_P(EveryBackend, ExchangeTaskTest, testing::ValuesIn(HostBackends()),
                          [](const auto& row) { return std::string(row.param->name()); });
 
 }  // namespace

@@ -9,14 +9,14 @@
 #include "codecs/sample_exchanges.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/util/exchange_tasks.h"
 #include "tests/util/status_matchers.h"
 
 namespace tally {
 namespace {
 
-const Backend& Scalar() { return *SupportedBackends().front(); }
+const Backend& Scalar() { return *HostBackends().front(); }
 
 std::vector<ExchangeTask> DenseTasks(size_t count) {
   const auto description =

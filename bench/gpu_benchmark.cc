@@ -4,9 +4,9 @@
 // The floor of a row is the bytes that must move (each array once if it is read, once if it is
 // written) over the bandwidth of a copy within the device in the same run, which reads and writes.
 // Working sets are several times the L2. Every operation runs again and again in one queue, and the
-// time is that of the host around it: the median of five such runs. Before a row is timed its
-// output on a small problem is compared with the scalar back end's, bit for bit, by the conformance
-// tests; not here.
+// time is that of the host around it: the median of five such runs. What they compute is not
+// looked at here: the conformance tests, which run before (tools/gpu_bundle.sh), hold it to
+// scalar's bits.
 //
 // Not answered: copies between host and device (bench/gpu_pipeline_benchmark.cc), the service.
 //
@@ -31,6 +31,7 @@
 #include "bench/gpu_report.h"
 #include "kernels/backends.h"
 #include "kernels/device/device.h"
+#include "kernels/host_backends.h"
 #include "kernels/sketch_kernels.h"
 
 ABSL_FLAG(std::string, json, "", "Where the rows go as JSON; empty: nowhere.");

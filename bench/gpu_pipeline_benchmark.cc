@@ -38,6 +38,7 @@
 #include "codecs/sign_codec.h"
 #include "kernels/backends.h"
 #include "kernels/device/device.h"
+#include "kernels/host_backends.h"
 
 ABSL_FLAG(std::string, json, "", "Where the rows go as JSON; empty: nowhere.");
 ABSL_FLAG(uint64_t, parameters, 250'000'000, "Of the model.");
@@ -47,7 +48,7 @@ namespace {
 
 constexpr uint32_t kWorkers = 8;
 constexpr int kRounds = 6;
-constexpr uint64_t kPinnedBytes = uint64_t{4} << 30;
+constexpr uint64_t kPinnedBytes = uint64_t{1} << 30;
 constexpr uint64_t kBatchBytes = uint64_t{16} << 20;
 
 SharedBuffer RandomSigns(size_t num_elements, size_t num_segments, uint64_t seed,
@@ -145,7 +146,7 @@ absl::StatusOr<double> CopyBandwidth(Device& device, bool to_device, GpuReport& 
     TALLY_RETURN_IF_ERROR(queue->Wait());
   }
   const double milliseconds = absl::ToDoubleMilliseconds(absl::Now() - start) / kCopies;
-  device.FreePinned(pinned);
+  device.FreePinned(pinned, kBytes);
   device.Free(memory, kBytes);
   const double bandwidth = kBytes / (milliseconds / 1e3);
   report.Add({absl::StrCat("copy of 1 GiB ", to_device ? "to" : "from", " the device, pinned"),

@@ -10,7 +10,7 @@
 #include "client/transport.h"
 #include "client/transport/faulty_transport.h"
 #include "client/transport/grpc_transport.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 
 namespace tally {
 

@@ -15,7 +15,7 @@
 #include "codecs/message_frame.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/util/status_matchers.h"
 #include "tests/util/worker_run.h"
 

@@ -21,7 +21,7 @@
 #include "codecs/sparse_codec.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "proto/tally/v1/exchange.pb.h"
 #include "tests/util/status_matchers.h"
 #include "tests/util/worker_run.h"

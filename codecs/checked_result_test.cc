@@ -8,7 +8,7 @@
 #include "codecs/roster.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/util/result_maker.h"
 #include "tests/util/status_matchers.h"
 

@@ -13,7 +13,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/backend.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/util/status_matchers.h"
 
 namespace tally {
@@ -27,7 +27,7 @@ constexpr DType kDTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16}
 Buffer Ones(DType dtype, size_t num_elements) {
   Buffer payload(DensePayloadBytes(dtype, num_elements));
   const std::vector<float> values(num_elements, 1.0f);
-  EXPECT_THAT(SupportedBackends().front()->EncodeDense(dtype, values, payload.bytes()), IsOk());
+  EXPECT_THAT(HostBackends().front()->EncodeDense(dtype, values, payload.bytes()), IsOk());
   return payload;
 }
 
@@ -52,7 +52,7 @@ TEST(DenseCodecTest, GoldenBytesDecodeToTheirValues) {
       {DType::kFloat16, {0x00, 0x3c, 0x00, 0xc1, 0x00, 0x31}},
       {DType::kBFloat16, {0x80, 0x3f, 0x20, 0xc0, 0x20, 0x3e}},
   };
-  for (const Backend* backend : SupportedBackends()) {
+  for (const Backend* backend : HostBackends()) {
     for (const auto& test_case : kCases) {
       SCOPED_TRACE(absl::StrCat(backend->name(), " ", DTypeName(test_case.dtype)));
       ASSERT_THAT(ValidateDense(test_case.dtype, test_case.bytes, 3, *backend), IsOk());
@@ -65,7 +65,7 @@ TEST(DenseCodecTest, GoldenBytesDecodeToTheirValues) {
 }
 
 TEST(DenseCodecTest, AcceptsValuesWithinTheRuleAtAnyAlignment) {
-  for (const Backend* backend : SupportedBackends()) {
+  for (const Backend* backend : HostBackends()) {
     for (const DType dtype : kDTypes) {
       for (const size_t num_elements : {0, 1, 4095, 4096, 4097, 16387}) {
         SCOPED_TRACE(absl::StrCat(backend->name(), " ", DTypeName(dtype), " ", num_elements));
@@ -95,7 +95,7 @@ TEST(DenseCodecTest, AcceptsTheLargestAndSmallestMagnitudes) {
       {DType::kBFloat16, 0x5f80},      // 2^64
       {DType::kBFloat16, 0xdf80},      // -2^64
   };
-  for (const Backend* backend : SupportedBackends()) {
+  for (const Backend* backend : HostBackends()) {
     for (const auto& test_case : kCases) {
       SCOPED_TRACE(absl::StrCat(backend->name(), " ", DTypeName(test_case.dtype), " ",
                                 absl::Hex(test_case.word)));
@@ -126,7 +126,7 @@ TEST(DenseCodecTest, RefusesValuesThatBreakTheRuleWhereverTheyStand) {
       {DType::kBFloat16, 0x7f81, "nan"},
   };
   constexpr size_t kNumElements = 8195;
-  for (const Backend* backend : SupportedBackends()) {
+  for (const Backend* backend : HostBackends()) {
     for (const auto& test_case : kCases) {
       for (const size_t index : {0, 7, 4095, 4096, 8191, 8192, 8194}) {
         SCOPED_TRACE(absl::StrCat(backend->name(), " ", DTypeName(test_case.dtype), " ",
@@ -145,7 +145,7 @@ TEST(DenseCodecTest, RefusesValuesThatBreakTheRuleWhereverTheyStand) {
 }
 
 TEST(DenseCodecTest, RefusesEveryOtherLength) {
-  const Backend& backend = *SupportedBackends().front();
+  const Backend& backend = *HostBackends().front();
   for (const DType dtype : kDTypes) {
     for (size_t size = 0; size <= 16; ++size) {
       if (size == DensePayloadBytes(dtype, 3)) continue;

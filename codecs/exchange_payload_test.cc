@@ -15,8 +15,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/backend.h"
-#include "kernels/backends.h"
 #include "kernels/dtype.h"
+#include "kernels/host_backends.h"
 #include "kernels/live_mask.h"
 #include "tests/util/status_matchers.h"
 
@@ -29,7 +29,7 @@ constexpr size_t kDenseChunk = 2;  // of both layouts
 constexpr uint32_t kParticipants = 3;
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-const Backend& AnyBackend() { return *SupportedBackends().front(); }
+const Backend& AnyBackend() { return *HostBackends().front(); }
 
 Exchange Sketch(bool with_estimates, uint32_t num_candidates = 20) {
   return {SketchExchange{.rows = 3,

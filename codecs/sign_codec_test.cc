@@ -16,7 +16,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/backend.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/util/status_matchers.h"
 
 namespace tally {
@@ -62,7 +62,7 @@ TEST(SignCodecTest, DecodesTheGoldenPayload) {
   EXPECT_THAT(block->scales, ElementsAre(0.5f, 3.0f));
   EXPECT_THAT(block->bits, ElementsAre(0x8b, 0x05));
   EXPECT_EQ(block->bits.data(), payload.data() + 8) << "must share the payload's memory";
-  for (const Backend* backend : SupportedBackends()) {
+  for (const Backend* backend : HostBackends()) {
     SCOPED_TRACE(std::string(backend->name()));
     std::vector<float> values(kGoldenElements);
     ASSERT_THAT(backend->SumSigns({*block}, kGoldenSegmentEnds, {}, absl::MakeSpan(values)),
@@ -72,7 +72,7 @@ TEST(SignCodecTest, DecodesTheGoldenPayload) {
 }
 
 TEST(SignCodecTest, EncodesTheGoldenPayload) {
-  for (const Backend* backend : SupportedBackends()) {
+  for (const Backend* backend : HostBackends()) {
     SCOPED_TRACE(std::string(backend->name()));
     Buffer payload(SignPayloadBytes(kGoldenElements, 2));
     const SignPayloadParts parts = SignPartsOf(payload.bytes(), kGoldenElements, 2);
@@ -84,7 +84,7 @@ TEST(SignCodecTest, EncodesTheGoldenPayload) {
 }
 
 TEST(SignCodecTest, EverySmallVectorAndSegmentationSurvivesARoundTrip) {
-  const Backend& backend = *SupportedBackends().front();
+  const Backend& backend = *HostBackends().front();
   for (uint32_t num_elements = 1; num_elements <= 9; ++num_elements) {
     // Bit i of `cuts`: a segment ends after element i. Bit i of `signs`: element i is positive.
     for (uint32_t cuts = 0; cuts < 1u << (num_elements - 1); ++cuts) {
@@ -201,7 +201,7 @@ TEST(SignCodecTest, DistortsAGaussianVectorAsTheoryHasIt) {
       {ScaleRule::kRootMeanSquare, 2 - 2 * std::sqrt(2 / M_PI)},
       {ScaleRule::kMeanMagnitude, 1 - 2 / M_PI},
   };
-  for (const Backend* backend : SupportedBackends()) {
+  for (const Backend* backend : HostBackends()) {
     for (const auto& test_case : kCases) {
       SCOPED_TRACE(absl::StrCat(backend->name(), ", rule ", static_cast<int>(test_case.rule)));
       Buffer payload(SignPayloadBytes(kNumElements, 1));

@@ -15,7 +15,7 @@
 #include "codecs/dealing.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "kernels/sketch_hash.h"
 #include "kernels/sketch_kernels.h"
 #include "tests/util/status_matchers.h"

@@ -7,7 +7,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/backend.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/util/status_matchers.h"
 
 namespace tally {
@@ -129,7 +129,7 @@ TEST(VoteCodecTest, AcceptsTheCountsOfEveryBackend) {
         ASSERT_THAT(ValidateVotes(ballot, num_elements), IsOk());
         spans.push_back(ballot);
       }
-      for (const Backend* backend : SupportedBackends()) {
+      for (const Backend* backend : HostBackends()) {
         SCOPED_TRACE(absl::StrCat(backend->name(), " ", num_elements, " ", num_voters));
         const auto voters = static_cast<uint32_t>(num_voters);
         std::vector<uint8_t> planes(CountsPayloadBytes(num_elements, voters));

@@ -1,4 +1,4 @@
-// The list of back ends.
+// The list of back ends, with those that need a device.
 #ifndef TALLY_KERNELS_BACKENDS_H_
 #define TALLY_KERNELS_BACKENDS_H_
 
@@ -10,12 +10,10 @@
 
 namespace tally {
 
-// All back ends that this build and the machine support, slowest first. They live as long as the
-// process. The first call of this, or of FindBackend for "auto" or "cuda", opens the GPU for good.
+// All back ends that this build and the machine support, slowest first: those of the host
+// (kernels/host_backends.h), then the GPU's. They live as long as the process. The first call of
+// this, or of FindBackend for "auto" or "cuda", opens the GPU for good.
 std::vector<const Backend*> SupportedBackends();
-
-// The fastest one that computes on the host's processor; touches no device.
-const Backend* FastestHostBackend();
 
 // Returns the back end with that name, or the fastest one for "auto".
 // Returns INVALID_ARGUMENT if no back end has that name (the message lists those that exist);

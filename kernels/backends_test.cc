@@ -2,6 +2,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "kernels/host_backends.h"
 #include "kernels/simd/targets.h"
 #include "tests/util/status_matchers.h"
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/util/status_matchers.h"
 
 namespace tally {
@@ -20,7 +20,7 @@ constexpr double kDeviations = 5.0;
 // What comparing 24 bits of the word with a threshold rounded down can add.
 constexpr double kQuantisation = 0x1p-23;
 
-const VoteKernels& Kernels() { return SupportedBackends().back()->votes(); }
+const VoteKernels& Kernels() { return FastestHostBackend()->votes(); }
 
 size_t Ones(absl::Span<const uint8_t> bits) {
   size_t ones = 0;

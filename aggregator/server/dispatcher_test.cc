@@ -10,7 +10,7 @@
 #include "base/simulated_clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/util/hello_builder.h"
 #include "tests/util/status_matchers.h"
 
@@ -78,8 +78,8 @@ class DispatcherTest : public testing::Test {
     EXPECT_THAT(InitLogging("off"), IsOk());
     dispatcher_ = std::make_unique<Dispatcher>(
         EngineOptions{.name = "agg-0", .silence_limit = absl::Seconds(30)},
-        std::make_unique<HostRunner>(SupportedBackends().front(), 1), "scalar",
-        SupportedBackends().front(), &clock_);
+        std::make_unique<HostRunner>(HostBackends().front(), 1), "scalar", HostBackends().front(),
+        &clock_);
   }
 
   SimulatedClock clock_;

@@ -24,8 +24,8 @@
 #include "base/mutex.h"
 #include "base/status_macros.h"
 #include "codecs/limits.h"
-#include "kernels/backends.h"
 #include "kernels/device/device.h"
+#include "kernels/host_backends.h"
 
 namespace tally {
 namespace {
@@ -98,7 +98,8 @@ void WarnIfHasty(const ServerOptions& options) {
   }
 }
 
-// What is kept pinned though it is not in use counts for itself.
+// Where there is a device a quarter of the memory is pinned for it, half of that for contributions
+// and results (from the start, so it counts though it is not in use), half for the lanes.
 uint64_t PinnedBytes(const ServerOptions& options, const Backend& backend) {
   return backend.device() == nullptr ? 0 : options.memory_limit_bytes / 4;
 }
@@ -139,11 +140,12 @@ absl::StatusOr<std::unique_ptr<ExchangeRunner>> MakeRunner(const ServerOptions& 
   if (options.device_memory_limit_bytes > 0) {
     device->LimitMemory(options.device_memory_limit_bytes);
   }
+  device->LimitPinned(PinnedBytes(options, *backend));
   return DeviceRunner::Create(
       device, HostBackendFor(backend),
       {.num_lanes = std::min(options.num_compute_threads, kMaxDeviceLanes),
        .max_batch_bytes = kMaxBatchBytes,
-       .max_pinned_bytes = PinnedBytes(options, *backend),
+       .max_pinned_bytes = PinnedBytes(options, *backend) / 2,
        .on_residual_lost = options.on_residual_lost != nullptr ? options.on_residual_lost : Abort});
 }
 

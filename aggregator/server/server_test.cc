@@ -18,9 +18,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/backend.h"
-#include "kernels/backends.h"
 #include "kernels/device/device_backend.h"
 #include "kernels/device/fake_device.h"
+#include "kernels/host_backends.h"
 #include "proto/tally/v1/aggregation.grpc.pb.h"
 #include "tests/util/hello_builder.h"
 #include "tests/util/raw_stream.h"
@@ -114,7 +114,7 @@ class ServerTest : public testing::Test {
   }
 
   SimulatedClock clock_;
-  const Backend* backend_ = SupportedBackends().front();
+  const Backend* backend_ = HostBackends().front();
   std::unique_ptr<Server> server_;
   std::unique_ptr<v1::Aggregation::Stub> stub_;
 };

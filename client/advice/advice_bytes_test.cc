@@ -18,8 +18,8 @@
 #include "codecs/limits.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
 #include "kernels/dtype.h"
+#include "kernels/host_backends.h"
 #include "tests/util/loopback_exchanger.h"
 #include "tests/util/status_matchers.h"
 

@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/status_macros.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 
 namespace tally {
 namespace {

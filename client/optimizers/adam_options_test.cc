@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/util/status_matchers.h"
 
 namespace tally {
@@ -58,7 +58,7 @@ TEST(ValidateAdamOptionsTest, RefusesAPolicyThatIsNone) {
 }
 
 TEST(BackendOfTest, TakesTheChosenOneOrTheFastestOnTheHost) {
-  const Backend* const slowest = SupportedBackends().front();
+  const Backend* const slowest = HostBackends().front();
   EXPECT_EQ(&BackendOf({.backend = slowest}), slowest);
   EXPECT_EQ(&BackendOf({}), FastestHostBackend());
 }

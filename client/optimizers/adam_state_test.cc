@@ -11,7 +11,7 @@
 #include "absl/types/span.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/util/status_matchers.h"
 
 namespace tally {
@@ -20,7 +20,7 @@ namespace {
 using ::testing::ElementsAreArray;
 using ::testing::HasSubstr;
 
-const Backend* TestBackend() { return SupportedBackends().front(); }
+const Backend* TestBackend() { return HostBackends().front(); }
 
 Layout LayoutOfSize(uint64_t num_elements) {
   return *Layout::Create({{.name = "t", .num_elements = num_elements}});

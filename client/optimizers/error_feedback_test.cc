@@ -15,7 +15,7 @@
 #include "codecs/sign_codec.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "kernels/live_mask.h"
 #include "tests/util/status_matchers.h"
 

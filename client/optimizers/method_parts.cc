@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "base/status_macros.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 
 namespace tally {
 

@@ -19,7 +19,7 @@
 #include "codecs/layout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/util/loopback_exchanger.h"
 #include "tests/util/status_matchers.h"
 
@@ -322,7 +322,7 @@ TEST_P(MethodsTest, LeavesMaskedElementsWhereTheyAre) {
 
 TEST_P(MethodsTest, GivesTheSameBitsOnEveryBackEnd) {
   const Training expected = Play({});
-  for (const Backend* backend : SupportedBackends()) {
+  for (const Backend* backend : HostBackends()) {
     const Training run = Play({.backend = backend});
     EXPECT_TRUE(run.parameters == expected.parameters) << backend->name();
     EXPECT_TRUE(run.states == expected.states) << backend->name();

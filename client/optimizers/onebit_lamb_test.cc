@@ -19,7 +19,7 @@
 #include "codecs/layout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/util/loopback_exchanger.h"
 #include "tests/util/status_matchers.h"
 

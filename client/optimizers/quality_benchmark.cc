@@ -21,7 +21,7 @@
 #include "client/optimizers/quality_meter.h"
 #include "client/optimizers/tile.h"
 #include "codecs/layout.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/util/loopback_exchanger.h"
 
 namespace tally {
@@ -97,7 +97,7 @@ void Step(benchmark::State& state, const std::string& method, uint64_t interval)
 
 void RegisterAll() {
   benchmark::RegisterBenchmark("Memcpy", Memcpy);
-  for (const Backend* backend : SupportedBackends()) {
+  for (const Backend* backend : HostBackends()) {
     benchmark::RegisterBenchmark(absl::StrCat("Meter/", backend->name()).c_str(), Meter, backend);
   }
   for (const std::string method :

@@ -119,8 +119,7 @@ __global__ void WriteChosenKernel(CompactArgs<Choice> args) {
 template <typename Choice>
 absl::Status Compact(const Choice& choice, uint64_t num_elements, uint32_t* total,
                      QueueMemory& memory, cudaStream_t stream) {
-  const auto num_blocks =
-      static_cast<uint32_t>((num_elements + kCompactElements - 1) / kCompactElements);
+  const uint32_t num_blocks = BlocksFor(num_elements, kCompactElements);
   TALLY_ASSIGN_OR_RETURN(ChosenCounts* const counts, memory.Scratch<ChosenCounts>(num_blocks));
   const CompactArgs<Choice> args = {choice, num_elements, counts};
   const LaunchShape shape = {num_blocks, kCompactThreads};

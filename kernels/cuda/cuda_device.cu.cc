@@ -2,8 +2,6 @@
 
 #include <cuda_runtime.h>
 
-#include <algorithm>
-#include <limits>
 #include <string>
 #include <utility>
 
@@ -14,6 +12,7 @@
 #include "base/status_macros.h"
 #include "kernels/cuda/cuda_queue.cu.h"
 #include "kernels/cuda/launch.cu.h"
+#include "kernels/device/memory_budget.h"
 
 namespace tally {
 namespace {
@@ -29,53 +28,31 @@ class CudaDevice final : public Device {
 
   std::string description() const override { return description_; }
 
-  void LimitMemory(uint64_t num_bytes) override {
-    const MutexLock lock(&mutex_);
-    memory_limit_ = num_bytes;
-  }
+  void LimitMemory(uint64_t num_bytes) override { budget_.Limit(num_bytes); }
 
   absl::StatusOr<void*> Allocate(size_t num_bytes) override {
-    {
-      const MutexLock lock(&mutex_);
-      TALLY_RETURN_IF_ERROR(failure_);
-      if (num_bytes > memory_limit_ - std::min(memory_limit_, allocated_bytes_)) {
-        return absl::ResourceExhaustedError(
-            absl::StrCat(num_bytes, " bytes more on the device, where ", allocated_bytes_,
-                         " are in use: the limit is ", memory_limit_));
-      }
-      allocated_bytes_ += num_bytes;
-    }
-    void* memory = nullptr;
-    const absl::Status status =
-        Checked(StatusOf(cudaMalloc(&memory, num_bytes), "memory of the device"));
-    if (status.ok()) return memory;
-    const MutexLock lock(&mutex_);
-    allocated_bytes_ -= num_bytes;
-    return status;
+    return AllocateFrom(budget_, num_bytes, "memory of the device",
+                        [num_bytes](void** memory) { return cudaMalloc(memory, num_bytes); });
   }
 
   void Free(void* memory, size_t num_bytes) override {
     // After a failure there is nothing to free.
     Checked(StatusOf(cudaFree(memory), "freeing")).IgnoreError();
-    const MutexLock lock(&mutex_);
-    allocated_bytes_ -= num_bytes;
+    budget_.Release(num_bytes);
   }
 
-  uint64_t allocated_bytes() const override {
-    const MutexLock lock(&mutex_);
-    return allocated_bytes_;
-  }
+  uint64_t allocated_bytes() const override { return budget_.used_bytes(); }
+
+  void LimitPinned(uint64_t num_bytes) override { pinned_budget_.Limit(num_bytes); }
 
   absl::StatusOr<void*> AllocatePinned(size_t num_bytes) override {
-    TALLY_RETURN_IF_ERROR(failure());
-    void* memory = nullptr;
-    TALLY_RETURN_IF_ERROR(
-        Checked(StatusOf(cudaMallocHost(&memory, num_bytes), "pinned memory of the host")));
-    return memory;
+    return AllocateFrom(pinned_budget_, num_bytes, "pinned memory of the host",
+                        [num_bytes](void** memory) { return cudaMallocHost(memory, num_bytes); });
   }
 
-  void FreePinned(void* memory) override {
+  void FreePinned(void* memory, size_t num_bytes) override {
     Checked(StatusOf(cudaFreeHost(memory), "freeing")).IgnoreError();
+    pinned_budget_.Release(num_bytes);
   }
 
   absl::StatusOr<std::unique_ptr<DeviceQueue>> NewQueue() override {
@@ -93,6 +70,18 @@ class CudaDevice final : public Device {
   }
 
  private:
+  template <typename Function>
+  absl::StatusOr<void*> AllocateFrom(MemoryBudget& budget, size_t num_bytes, absl::string_view what,
+                                     Function allocate) {
+    TALLY_RETURN_IF_ERROR(failure());
+    TALLY_RETURN_IF_ERROR(budget.Reserve(num_bytes));
+    void* memory = nullptr;
+    const absl::Status status = Checked(StatusOf(allocate(&memory), what));
+    if (status.ok()) return memory;
+    budget.Release(num_bytes);
+    return status;
+  }
+
   // Remembers the first error that is not want of memory: CUDA's others leave the process's
   // context unusable, or may.
   absl::Status Checked(absl::Status status) {
@@ -108,8 +97,8 @@ class CudaDevice final : public Device {
   const std::string description_;
   mutable Mutex mutex_;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
-  uint64_t memory_limit_ ABSL_GUARDED_BY(mutex_) = std::numeric_limits<uint64_t>::max();
-  uint64_t allocated_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  MemoryBudget budget_{"of the device's memory"};
+  MemoryBudget pinned_budget_{"of pinned memory"};
 };
 
 }  // namespace

@@ -156,8 +156,7 @@ absl::Status CudaQueue::DenseMeans(absl::Span<const DeviceMeanArgs> means) {
                              memory_.Upload(absl::MakeConstSpan(batch)));
       const uint64_t block_elements = kThreads * (kVectorBytes / ElementBytes(in));
       const LaunchShape shape = {
-          dim3(static_cast<uint32_t>((most_elements + block_elements - 1) / block_elements),
-               static_cast<uint32_t>(batch.size())),
+          dim3(BlocksFor(most_elements, block_elements), static_cast<uint32_t>(batch.size())),
           kThreads};
       TALLY_RETURN_IF_ERROR(Checked(WithFormat(in, [&](auto in_format) {
         return WithFormat(out, [&](auto out_format) {
@@ -173,8 +172,7 @@ absl::Status CudaQueue::DenseMeans(absl::Span<const DeviceMeanArgs> means) {
 absl::Status CudaQueue::Convert(DType from, absl::Span<const uint8_t> x, DType to,
                                 absl::Span<uint8_t> out) {
   const uint64_t num_elements = x.size() / ElementBytes(from);
-  const LaunchShape shape = {static_cast<uint32_t>((num_elements + kThreads - 1) / kThreads),
-                             kThreads};
+  const LaunchShape shape = {BlocksFor(num_elements, kThreads), kThreads};
   return Checked(WithFormat(from, [&](auto in_format) {
     return WithFormat(to, [&](auto out_format) {
       return Launch(ConvertKernel<decltype(in_format), decltype(out_format)>, shape, stream_,

@@ -7,9 +7,7 @@ namespace {
 
 constexpr uint32_t kThreads = 256;
 
-LaunchShape ShapeOf(uint64_t num_elements) {
-  return {static_cast<uint32_t>((num_elements + kThreads - 1) / kThreads), kThreads};
-}
+LaunchShape ShapeOf(uint64_t num_elements) { return {BlocksFor(num_elements, kThreads), kThreads}; }
 
 __device__ uint64_t ElementIndex() { return uint64_t{blockIdx.x} * kThreads + threadIdx.x; }
 

@@ -5,6 +5,7 @@
 #include <cuda_runtime.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 
 #include "absl/status/status.h"
@@ -21,6 +22,11 @@ inline absl::Status StatusOf(cudaError_t error, absl::string_view what) {
       absl::StrCat(what, ": ", cudaGetErrorName(error), ": ", cudaGetErrorString(error));
   if (error == cudaErrorMemoryAllocation) return absl::ResourceExhaustedError(message);
   return absl::UnavailableError(message);
+}
+
+// Blocks enough for so many items.
+inline uint32_t BlocksFor(uint64_t num_items, uint64_t items_per_block) {
+  return static_cast<uint32_t>((num_items + items_per_block - 1) / items_per_block);
 }
 
 struct LaunchShape {

@@ -67,15 +67,11 @@ __global__ void FindBeyondKernel(BeyondArgs args) {
   if (is_beyond) *args.beyond = 1;
 }
 
-uint32_t BlocksOf(uint64_t num_items, uint64_t items_per_block) {
-  return static_cast<uint32_t>((num_items + items_per_block - 1) / items_per_block);
-}
-
 absl::Status SumTerms(const float* x, const float* y, uint64_t num_elements, double* total,
                       QueueMemory& memory, cudaStream_t stream) {
-  const uint32_t num_blocks = BlocksOf(num_elements, kBlockElements);
+  const uint32_t num_blocks = BlocksFor(num_elements, kBlockElements);
   TALLY_ASSIGN_OR_RETURN(double* const block_sums, memory.Scratch<double>(num_blocks));
-  TALLY_RETURN_IF_ERROR(Launch(BlockSumsKernel, {BlocksOf(num_blocks, kWarps), kThreads}, stream,
+  TALLY_RETURN_IF_ERROR(Launch(BlockSumsKernel, {BlocksFor(num_blocks, kWarps), kThreads}, stream,
                                {x, y, num_elements, block_sums}));
   return Launch(TotalKernel, {1, kWarpLanes}, stream, {block_sums, num_blocks, total});
 }
@@ -99,7 +95,7 @@ absl::Status CudaQueue::FindBeyond(absl::Span<const float> x, float bound, uint3
   constexpr uint32_t kMaxBlocks = 1024;
   TALLY_RETURN_IF_ERROR(Zero(beyond, sizeof(*beyond)));
   return Checked(Launch(FindBeyondKernel,
-                        {std::min(BlocksOf(x.size(), kThreads), kMaxBlocks), kThreads}, stream_,
+                        {std::min(BlocksFor(x.size(), kThreads), kMaxBlocks), kThreads}, stream_,
                         {x.data(), x.size(), bound, beyond}));
 }
 

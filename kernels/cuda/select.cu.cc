@@ -130,8 +130,7 @@ absl::Status CudaQueue::SelectLargest(absl::Span<const float> x, absl::Span<cons
   constexpr uint32_t kMaxBlocks = 1024;
   TALLY_ASSIGN_OR_RETURN(uint32_t* const bins, memory_.Scratch<uint32_t>(kMaxBins));
   TALLY_ASSIGN_OR_RETURN(Threshold* const threshold, memory_.Scratch<Threshold>(1));
-  const auto num_blocks =
-      static_cast<uint32_t>(std::min<uint64_t>((x.size() + kThreads - 1) / kThreads, kMaxBlocks));
+  const auto num_blocks = std::min(BlocksFor(x.size(), kThreads), kMaxBlocks);
   bool is_first = true;
   for (const Digit& digit : kDigits) {
     TALLY_RETURN_IF_ERROR(Zero(bins, digit.num_bins * sizeof(*bins)));

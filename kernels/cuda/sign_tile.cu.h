@@ -10,6 +10,7 @@
 
 #include "absl/types/span.h"
 #include "kernels/backend.h"
+#include "kernels/cuda/launch.cu.h"
 #include "kernels/cuda/sign_pieces.h"
 #include "kernels/cuda/warp.cu.h"
 
@@ -209,9 +210,7 @@ __device__ inline uint32_t PieceIndex() {
   return blockIdx.x * kPieceWarps + threadIdx.x / kWarpLanes;
 }
 
-inline uint32_t BlocksOfPieces(size_t num_pieces) {
-  return static_cast<uint32_t>((num_pieces + kPieceWarps - 1) / kPieceWarps);
-}
+inline uint32_t BlocksOfPieces(size_t num_pieces) { return BlocksFor(num_pieces, kPieceWarps); }
 
 }  // namespace tally::cuda
 

@@ -46,8 +46,6 @@ __global__ void StartsKernel(StartsArgs args) {
   for (uint32_t slot = first; slot <= last; ++slot) args.starts[slot] = i;
 }
 
-uint32_t BlocksOf(uint32_t num_threads) { return (num_threads + kThreads - 1) / kThreads; }
-
 bool IsSame(const SketchShape& a, const SketchShape& b) {
   return a.rows == b.rows && a.columns == b.columns && a.key == b.key;
 }
@@ -59,8 +57,9 @@ absl::Status MakePlan(const SketchShape& shape, uint32_t num_runs, uint32_t* sta
   TALLY_ASSIGN_OR_RETURN(uint32_t* const slots, memory.Scratch<uint32_t>(num_entries));
   TALLY_ASSIGN_OR_RETURN(uint32_t* const sorted_slots, memory.Scratch<uint32_t>(num_entries));
   TALLY_ASSIGN_OR_RETURN(uint32_t* const unsorted_runs, memory.Scratch<uint32_t>(num_entries));
-  TALLY_RETURN_IF_ERROR(Launch(SlotsKernel, {dim3(BlocksOf(num_runs), shape.rows), kThreads},
-                               stream, {shape, num_runs, slots, unsorted_runs}));
+  TALLY_RETURN_IF_ERROR(Launch(SlotsKernel,
+                               {dim3(BlocksFor(num_runs, kThreads), shape.rows), kThreads}, stream,
+                               {shape, num_runs, slots, unsorted_runs}));
   // A stable sort, and rows have their runs in increasing order.
   const int num_bits = std::bit_width(num_slots);
   size_t sort_bytes = 0;
@@ -73,7 +72,7 @@ absl::Status MakePlan(const SketchShape& shape, uint32_t num_runs, uint32_t* sta
       cub::DeviceRadixSort::SortPairs(sort_memory, sort_bytes, slots, sorted_slots, unsorted_runs,
                                       runs, num_entries, 0, num_bits, stream),
       "sort"));
-  return Launch(StartsKernel, {BlocksOf(num_entries + 1), kThreads}, stream,
+  return Launch(StartsKernel, {BlocksFor(uint64_t{num_entries} + 1, kThreads), kThreads}, stream,
                 {sorted_slots, num_entries, num_slots, starts});
 }
 

@@ -26,8 +26,8 @@ struct SketchPlan {
 };
 
 // The plans of one queue. A plan depends on the shape and the number of runs alone, so it is made
-// once and used every round; the least recently used ones go when there are too many or memory
-// does not suffice for a new one. Not thread-safe.
+// once and used every round; the least recently used ones go when there are too many. Not
+// thread-safe.
 class SketchPlans {
  public:
   // `device` must outlive this.
@@ -39,7 +39,7 @@ class SketchPlans {
   // Returns RESOURCE_EXHAUSTED if memory does not suffice.
   absl::StatusOr<SketchPlan> Find(const SketchShape& shape, uint32_t num_runs, QueueMemory& memory,
                                   cudaStream_t stream);
-  // The queue is idle: plans beyond those that are kept may go.
+  // The queue is idle: plans beyond those that are kept go.
   void Trim();
 
  private:

@@ -126,8 +126,8 @@ absl::Status CudaQueue::Sketch(const SketchShape& shape, absl::Span<const float>
   const uint32_t num_slots = shape.rows * (shape.columns / kSketchRunElements);
   TALLY_ASSIGN_OR_RETURN(const SketchPlan plan,
                          sketch_plans_.Find(shape, num_runs, memory_, stream_));
-  return Checked(Launch(SketchKernel, {(num_slots + kRunsPerBlock - 1) / kRunsPerBlock, kThreads},
-                        stream_, {shape, plan, num_slots, x.data(), x.size(), table.data()}));
+  return Checked(Launch(SketchKernel, {BlocksFor(num_slots, kRunsPerBlock), kThreads}, stream_,
+                        {shape, plan, num_slots, x.data(), x.size(), table.data()}));
 }
 
 absl::Status CudaQueue::Estimate(const SketchShape& shape, absl::Span<const float> table,
@@ -135,7 +135,7 @@ absl::Status CudaQueue::Estimate(const SketchShape& shape, absl::Span<const floa
   const auto num_runs =
       static_cast<uint32_t>((x.size() + kSketchRunElements - 1) / kSketchRunElements);
   const EstimateArgs args = {shape, table.data(), x.data(), x.size(), num_runs};
-  const LaunchShape launch_shape = {(num_runs + kRunsPerBlock - 1) / kRunsPerBlock, kThreads};
+  const LaunchShape launch_shape = {BlocksFor(num_runs, kRunsPerBlock), kThreads};
   const auto launch = [&](auto kernel) {
     return Checked(Launch(kernel, launch_shape, stream_, args));
   };

@@ -41,6 +41,7 @@ CUDA_DEPS = [
     "//kernels:sketch_hash",
     "//kernels:vote_kernels",
     "//kernels/device",
+    "//kernels/device:memory_budget",
     "//kernels/device:slabs",
     "@system//:absl",
 ]

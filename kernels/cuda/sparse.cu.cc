@@ -55,7 +55,7 @@ absl::Status CudaQueue::SparseMean(absl::Span<const DeviceSparseBlock> blocks,
   for (const DeviceSparseBlock& block : blocks) {
     const auto num_values = static_cast<uint32_t>(block.indices.size());
     TALLY_RETURN_IF_ERROR(
-        Checked(Launch(AddBlockKernel, {(num_values + kThreads - 1) / kThreads, kThreads}, stream_,
+        Checked(Launch(AddBlockKernel, {BlocksFor(num_values, kThreads), kThreads}, stream_,
                        {block.indices.data(), block.values.data(), num_values, sum, present})));
   }
   const PresentChoice choice = {sum, present, divisor, indices.data(), mean.data()};

@@ -182,9 +182,8 @@ absl::Status RunElections(absl::Span<const DeviceElectionArgs> elections, QueueM
   TALLY_ASSIGN_OR_RETURN(const Election* const device_batch,
                          memory.Upload(absl::MakeConstSpan(batch)));
   const uint64_t num_words = (most_elements + 31) / 32;
-  const LaunchShape shape = {dim3(static_cast<uint32_t>((num_words + kThreads - 1) / kThreads),
-                                  static_cast<uint32_t>(batch.size())),
-                             kThreads};
+  const LaunchShape shape = {
+      dim3(BlocksFor(num_words, kThreads), static_cast<uint32_t>(batch.size())), kThreads};
   if (most_planes <= 4) {
     return Launch(ElectionsKernel<Outcome, 4>, shape, stream, {device_batch});
   }
@@ -268,9 +267,7 @@ __global__ void MeanOfCountsKernel(MeanOfCountsArgs args) {
 absl::Status CudaQueue::Binarise(const BinariseArgs& args) {
   const uint64_t num_elements = args.moment.size();
   const uint64_t num_quads = (num_elements + kQuad - 1) / kQuad;
-  return Checked(Launch(BinariseKernel,
-                        {static_cast<uint32_t>((num_quads + kThreads - 1) / kThreads), kThreads},
-                        stream_,
+  return Checked(Launch(BinariseKernel, {BlocksFor(num_quads, kThreads), kThreads}, stream_,
                         {.moment = args.moment.data(),
                          .magnitude = args.magnitude.data(),
                          .gradient = args.gradient.data(),
@@ -298,8 +295,7 @@ absl::Status CudaQueue::MajorityVotes(absl::Span<const DeviceElectionArgs> elect
 absl::Status CudaQueue::MeanOfCounts(absl::Span<const uint8_t> planes, uint32_t num_voters,
                                      absl::Span<float> mean) {
   return Checked(
-      Launch(MeanOfCountsKernel,
-             {static_cast<uint32_t>((mean.size() + kThreads - 1) / kThreads), kThreads}, stream_,
+      Launch(MeanOfCountsKernel, {BlocksFor(mean.size(), kThreads), kThreads}, stream_,
              {planes.data(), CountPlanes(num_voters), num_voters, mean.data(), mean.size()}));
 }
 

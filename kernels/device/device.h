@@ -45,6 +45,9 @@ struct DeviceHostPiece {
   uint8_t* device = nullptr;         // likewise
 };
 
+// The most arguments that an operation over many of them takes at once.
+inline constexpr size_t kMaxDeviceBatch = 4096;
+
 // An election over one chunk.
 struct DeviceElectionArgs {
   Ballots ballots;
@@ -106,7 +109,7 @@ class DeviceQueue {
   // All in one launch.
   virtual absl::Status SignRounds(absl::Span<const SignRoundArgs> rounds) = 0;
 
-  // Means of dense payloads, all in one launch.
+  // Means of dense payloads, all in one launch; kMaxDeviceBatch at most, as of elections.
   virtual absl::Status DenseMeans(absl::Span<const DeviceMeanArgs> means) = 0;
   // Copies bits where both are the same; else rounds like Backend::EncodeDense. One of them is
   // kFloat32.
@@ -166,11 +169,14 @@ class Device {
   // Bytes that are allocated now.
   virtual uint64_t allocated_bytes() const = 0;
 
+  // The same for AllocatePinned.
+  virtual void LimitPinned(uint64_t num_bytes) = 0;
+
   // Memory of the host that the device copies from and to by itself.
-  // Returns RESOURCE_EXHAUSTED if the host has not so much left to pin; UNAVAILABLE if the device
-  // has failed.
+  // Returns RESOURCE_EXHAUSTED if it would exceed the limit, or the host has not so much left to
+  // pin; UNAVAILABLE if the device has failed.
   virtual absl::StatusOr<void*> AllocatePinned(size_t num_bytes) = 0;
-  virtual void FreePinned(void* memory) = 0;
+  virtual void FreePinned(void* memory, size_t num_bytes) = 0;
 
   // The queue holds what memory it needs for itself until it is destroyed.
   virtual absl::StatusOr<std::unique_ptr<DeviceQueue>> NewQueue() = 0;

@@ -2,17 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 #include <new>
 
-#include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status_macros.h"
 
 namespace tally {
 namespace {
 
-constexpr uint64_t kNoLimit = std::numeric_limits<uint64_t>::max();
 constexpr std::align_val_t kAlignment{256};
 // On both sides of an allocation.
 constexpr size_t kGuardBytes = 256;
@@ -27,32 +24,18 @@ bool IsGuard(const uint8_t* guard) {
   return std::all_of(guard, guard + kGuardBytes, [](uint8_t byte) { return byte == kGuardByte; });
 }
 
-absl::Status CheckRoom(uint64_t num_bytes, uint64_t used_bytes, uint64_t limit,
-                       absl::string_view where) {
-  if (num_bytes <= limit - std::min(limit, used_bytes)) return absl::OkStatus();
-  return absl::ResourceExhaustedError(absl::StrCat(num_bytes, " bytes more ", where, ", where ",
-                                                   used_bytes, " are in use: the limit is ",
-                                                   limit));
-}
-
 }  // namespace
-
-FakeDevice::FakeDevice() : memory_limit_(kNoLimit), pinned_limit_(kNoLimit) {}
 
 FakeDevice::~FakeDevice() {
   TALLY_CHECK(memory_.empty() && pinned_.empty(), "a device must outlive its memory");
 }
 
-void FakeDevice::LimitMemory(uint64_t num_bytes) {
-  const MutexLock lock(&mutex_);
-  memory_limit_ = num_bytes;
-}
+void FakeDevice::LimitMemory(uint64_t num_bytes) { budget_.Limit(num_bytes); }
 
 absl::StatusOr<void*> FakeDevice::Allocate(size_t num_bytes) {
   const MutexLock lock(&mutex_);
   TALLY_RETURN_IF_ERROR(failure_);
-  TALLY_RETURN_IF_ERROR(
-      CheckRoom(num_bytes, allocated_bytes_, memory_limit_, "of the device's memory"));
+  TALLY_RETURN_IF_ERROR(budget_.Reserve(num_bytes));
   const size_t held_bytes = RoundUp(num_bytes);
   auto* const block =
       static_cast<uint8_t*>(::operator new(held_bytes + 2 * kGuardBytes, kAlignment));
@@ -61,7 +44,6 @@ absl::StatusOr<void*> FakeDevice::Allocate(size_t num_bytes) {
   std::memset(memory, kFreshByte, held_bytes);
   std::memset(memory + held_bytes, kGuardByte, kGuardBytes);
   memory_[memory] = num_bytes;
-  allocated_bytes_ += num_bytes;
   return memory;
 }
 
@@ -74,31 +56,26 @@ void FakeDevice::Free(void* memory, size_t num_bytes) {
   TALLY_CHECK(IsGuard(begin - kGuardBytes) && IsGuard(begin + RoundUp(num_bytes)),
               "nothing was written beside the memory");
   memory_.erase(found);
-  allocated_bytes_ -= num_bytes;
+  budget_.Release(num_bytes);
   ::operator delete(begin - kGuardBytes, kAlignment);
-}
-
-uint64_t FakeDevice::allocated_bytes() const {
-  const MutexLock lock(&mutex_);
-  return allocated_bytes_;
 }
 
 absl::StatusOr<void*> FakeDevice::AllocatePinned(size_t num_bytes) {
   const MutexLock lock(&mutex_);
   TALLY_RETURN_IF_ERROR(failure_);
-  TALLY_RETURN_IF_ERROR(CheckRoom(num_bytes, pinned_bytes_, pinned_limit_, "of pinned memory"));
+  TALLY_RETURN_IF_ERROR(pinned_budget_.Reserve(num_bytes));
   void* const memory = ::operator new(num_bytes, kAlignment);
   std::memset(memory, kFreshByte, num_bytes);
   pinned_[memory] = num_bytes;
-  pinned_bytes_ += num_bytes;
   return memory;
 }
 
-void FakeDevice::FreePinned(void* memory) {
+void FakeDevice::FreePinned(void* memory, size_t num_bytes) {
   const MutexLock lock(&mutex_);
   const auto found = pinned_.find(memory);
   TALLY_CHECK(found != pinned_.end(), "what is freed was pinned");
-  pinned_bytes_ -= found->second;
+  TALLY_CHECK(found->second == num_bytes, "as many bytes are freed as were pinned");
+  pinned_budget_.Release(num_bytes);
   pinned_.erase(found);
   ::operator delete(memory, kAlignment);
 }
@@ -113,15 +90,7 @@ void FakeDevice::Fail(const std::string& why) {
   if (failure_.ok()) failure_ = absl::UnavailableError(why);
 }
 
-void FakeDevice::LimitPinned(uint64_t num_bytes) {
-  const MutexLock lock(&mutex_);
-  pinned_limit_ = num_bytes;
-}
-
-uint64_t FakeDevice::pinned_bytes() const {
-  const MutexLock lock(&mutex_);
-  return pinned_bytes_;
-}
+void FakeDevice::LimitPinned(uint64_t num_bytes) { pinned_budget_.Limit(num_bytes); }
 
 int FakeDevice::num_waits() const {
   const MutexLock lock(&mutex_);

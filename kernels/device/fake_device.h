@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "base/mutex.h"
 #include "kernels/device/device.h"
+#include "kernels/device/memory_budget.h"
 
 namespace tally {
 
@@ -24,25 +25,24 @@ namespace tally {
 // that is freed, or if memory outlives the device. Thread-safe, as Device says.
 class FakeDevice final : public Device {
  public:
-  FakeDevice();
+  FakeDevice() = default;
   ~FakeDevice() override;
 
   std::string description() const override { return "a device that tests pretend to have"; }
   void LimitMemory(uint64_t num_bytes) override;
   absl::StatusOr<void*> Allocate(size_t num_bytes) override;
   void Free(void* memory, size_t num_bytes) override;
-  uint64_t allocated_bytes() const override;
+  uint64_t allocated_bytes() const override { return budget_.used_bytes(); }
   absl::StatusOr<void*> AllocatePinned(size_t num_bytes) override;
-  void FreePinned(void* memory) override;
+  void LimitPinned(uint64_t num_bytes) override;
+  void FreePinned(void* memory, size_t num_bytes) override;
   absl::StatusOr<std::unique_ptr<DeviceQueue>> NewQueue() override;
   absl::Status failure() const override;
 
   // From now on everything fails, also what is enqueued already: half of what a queue holds is
   // still done.
   void Fail(const std::string& why);
-  // Refuses to pin more than that in all.
-  void LimitPinned(uint64_t num_bytes);
-  uint64_t pinned_bytes() const;
+  uint64_t pinned_bytes() const { return pinned_budget_.used_bytes(); }
   // How often Wait has been called on queues that held kernels, and how many kernels have run: what
   // batching is to keep small.
   int num_waits() const;
@@ -56,13 +56,11 @@ class FakeDevice final : public Device {
   // Of one Wait.
   void CountKernels(int num_kernels);
 
+  MemoryBudget budget_{"of the device's memory"};
+  MemoryBudget pinned_budget_{"of pinned memory"};
   mutable Mutex mutex_;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
-  uint64_t memory_limit_ ABSL_GUARDED_BY(mutex_);
-  uint64_t allocated_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<const uint8_t*, uint64_t> memory_ ABSL_GUARDED_BY(mutex_);
-  uint64_t pinned_limit_ ABSL_GUARDED_BY(mutex_);
-  uint64_t pinned_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<void*, uint64_t> pinned_ ABSL_GUARDED_BY(mutex_);
   int num_waits_ ABSL_GUARDED_BY(mutex_) = 0;
   int num_launches_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -77,7 +77,7 @@ TEST_F(FakeDeviceTest, FreshMemoryIsNoResult) {
   EXPECT_THAT(absl::MakeConstSpan(static_cast<uint8_t*>(*memory), 1000), Each(0xa5));
   EXPECT_THAT(absl::MakeConstSpan(static_cast<uint8_t*>(*pinned), 1000), Each(0xa5));
   device_.Free(*memory, 1000);
-  device_.FreePinned(*pinned);
+  device_.FreePinned(*pinned, 1000);
 }
 
 TEST_F(FakeDeviceTest, RefusesMemoryBeyondTheLimits) {
@@ -96,7 +96,7 @@ TEST_F(FakeDeviceTest, RefusesMemoryBeyondTheLimits) {
   device_.LimitMemory(10);
   EXPECT_THAT(device_.Allocate(1), StatusIs(absl::StatusCode::kResourceExhausted));
   device_.Free(*memory, 60);
-  device_.FreePinned(*pinned);
+  device_.FreePinned(*pinned, 60);
   EXPECT_EQ(device_.allocated_bytes(), 0u);
   EXPECT_EQ(device_.pinned_bytes(), 0u);
 }

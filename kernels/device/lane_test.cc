@@ -116,7 +116,7 @@ TEST_F(LaneTest, PinnedMemoryGoesAndComesWithoutStaging) {
   EXPECT_EQ(device_.pinned_bytes(), 8u);
   ASSERT_THAT(lane_->Finish(), IsOk());
   EXPECT_THAT(bytes.last(4), ElementsAre(0, 1, 2, 3));
-  device_.FreePinned(*pinned);
+  device_.FreePinned(*pinned, 8);
 }
 
 TEST_F(LaneTest, EmptySpansTakeNothing) {

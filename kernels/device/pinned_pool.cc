@@ -1,62 +1,70 @@
 #include "kernels/device/pinned_pool.h"
 
+#include <algorithm>
 #include <iterator>
 
 namespace tally {
 namespace {
 
-constexpr size_t kGranularity = size_t{4} << 10;
+constexpr uint64_t kGranularity = 4096;
 
-size_t BlockBytes(size_t num_bytes) {
+uint64_t RoundUp(uint64_t num_bytes) {
   return (num_bytes + kGranularity - 1) / kGranularity * kGranularity;
 }
 
 }  // namespace
 
+PinnedPool::PinnedPool(Device* device, uint64_t num_bytes, size_t smallest_bytes)
+    : device_(device), smallest_bytes_(smallest_bytes) {
+  if (num_bytes == 0) return;
+  const absl::StatusOr<void*> memory = device->AllocatePinned(num_bytes);
+  if (!memory.ok()) return;
+  memory_ = static_cast<uint8_t*>(*memory);
+  num_bytes_ = num_bytes;
+  free_ranges_[0] = num_bytes;
+}
+
 PinnedPool::~PinnedPool() {
-  for (const auto& [num_bytes, blocks] : idle_) {
-    for (void* const block : blocks) device_->FreePinned(block);
-  }
+  if (memory_ != nullptr) device_->FreePinned(memory_, num_bytes_);
 }
 
 uint8_t* PinnedPool::TryAllocate(size_t num_bytes) {
   if (num_bytes < smallest_bytes_) return nullptr;
-  const size_t block_bytes = BlockBytes(num_bytes);
+  const uint64_t wanted = RoundUp(num_bytes);
   const MutexLock lock(&mutex_);
-  const auto found = idle_.find(block_bytes);
-  if (found != idle_.end()) {
-    void* const block = found->second.back();
-    found->second.pop_back();
-    if (found->second.empty()) idle_.erase(found);
-    return static_cast<uint8_t*>(block);
-  }
-  if (!MakeRoom(block_bytes)) return nullptr;
-  const absl::StatusOr<void*> block = device_->AllocatePinned(block_bytes);
-  if (!block.ok()) return nullptr;
-  pinned_bytes_ += block_bytes;
-  return static_cast<uint8_t*>(*block);
+  const auto range = std::find_if(free_ranges_.begin(), free_ranges_.end(),
+                                  [wanted](const auto& free) { return free.second >= wanted; });
+  if (range == free_ranges_.end()) return nullptr;
+  const auto [begin, size] = *range;
+  free_ranges_.erase(range);
+  if (size > wanted) free_ranges_[begin + wanted] = size - wanted;
+  return memory_ + begin;
 }
 
 void PinnedPool::Free(uint8_t* data, size_t num_bytes) {
+  uint64_t begin = static_cast<uint64_t>(data - memory_);
+  uint64_t size = RoundUp(num_bytes);
   const MutexLock lock(&mutex_);
-  idle_[BlockBytes(num_bytes)].push_back(data);
-}
-
-uint64_t PinnedPool::pinned_bytes() const {
-  const MutexLock lock(&mutex_);
-  return pinned_bytes_;
-}
-
-bool PinnedPool::MakeRoom(size_t num_bytes) {
-  if (num_bytes > max_bytes_) return false;
-  while (pinned_bytes_ + num_bytes > max_bytes_ && !idle_.empty()) {
-    const auto largest = std::prev(idle_.end());
-    device_->FreePinned(largest->second.back());
-    pinned_bytes_ -= largest->first;
-    largest->second.pop_back();
-    if (largest->second.empty()) idle_.erase(largest);
+  auto next = free_ranges_.lower_bound(begin);
+  if (next != free_ranges_.end() && next->first == begin + size) {
+    size += next->second;
+    next = free_ranges_.erase(next);
   }
-  return pinned_bytes_ + num_bytes <= max_bytes_;
+  if (next != free_ranges_.begin()) {
+    const auto before = std::prev(next);
+    if (before->first + before->second == begin) {
+      begin = before->first;
+      size += before->second;
+    }
+  }
+  free_ranges_[begin] = size;
+}
+
+uint64_t PinnedPool::free_bytes() const {
+  const MutexLock lock(&mutex_);
+  uint64_t num_bytes = 0;
+  for (const auto& [begin, size] : free_ranges_) num_bytes += size;
+  return num_bytes;
 }
 
 }  // namespace tally

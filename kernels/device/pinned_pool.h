@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <vector>
 
 #include "base/buffer.h"
 #include "base/mutex.h"
@@ -13,38 +12,38 @@
 
 namespace tally {
 
-// A bounded amount of the host's memory, pinned for a device, for buffers: what is received goes to
-// the device from where it was assembled, without another copy, while the network and kernels go
-// on. Pinning is slow, so memory that comes back is kept for the next buffer of its size; payloads
-// of a job have few sizes. Small buffers are left to the heap. Thread-safe.
+// A piece of the host's memory, pinned for a device, for buffers: what is received goes to the
+// device from where it was put together, without another copy, while the network and kernels go on.
+// Pinning is slow and may wait for the device, so all of it is pinned at the start; after that the
+// threads of the network, who ask for buffers, never call the device. Small buffers, and those that
+// find no room, are left to the heap. Thread-safe.
 class PinnedPool final : public BufferMemory {
  public:
   // Below, a copy into a lane's staging memory costs less than it is worth to think about.
   static constexpr size_t kSmallestBytes = size_t{16} << 10;
 
-  // `device` must outlive the pool. Buffers below `smallest_bytes` are left to the heap.
-  PinnedPool(Device* device, uint64_t max_bytes, size_t smallest_bytes = kSmallestBytes)
-      : device_(device), max_bytes_(max_bytes), smallest_bytes_(smallest_bytes) {}
+  // `device` must outlive the pool. Has `num_bytes`, or none if so many cannot be pinned. Buffers
+  // below `smallest_bytes` are left to the heap.
+  PinnedPool(Device* device, uint64_t num_bytes, size_t smallest_bytes = kSmallestBytes);
   // Every buffer has gone.
   ~PinnedPool() override;
 
   uint8_t* TryAllocate(size_t num_bytes) override;
   void Free(uint8_t* data, size_t num_bytes) override;
 
-  // Pinned now, in use or not.
-  uint64_t pinned_bytes() const;
+  uint64_t num_bytes() const { return num_bytes_; }
+  // In no buffer.
+  uint64_t free_bytes() const;
 
  private:
-  // Unpins what is not in use, until `num_bytes` more may be pinned. Returns whether they may.
-  bool MakeRoom(size_t num_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-
   Device* const device_;
-  const uint64_t max_bytes_;
   const size_t smallest_bytes_;
+  uint64_t num_bytes_ = 0;
+  uint8_t* memory_ = nullptr;
+
   mutable Mutex mutex_;
-  uint64_t pinned_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  // Not in use, by size.
-  std::map<size_t, std::vector<void*>> idle_ ABSL_GUARDED_BY(mutex_);
+  // By where they begin; no two touch.
+  std::map<uint64_t, uint64_t> free_ranges_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace tally

@@ -58,7 +58,7 @@ void Slabs::Free() {
     if (kind_ == Kind::kDevice) {
       device_->Free(slab.memory, slab.num_bytes);
     } else {
-      device_->FreePinned(slab.memory);
+      device_->FreePinned(slab.memory, slab.num_bytes);
     }
   }
   slabs_.clear();

@@ -8,7 +8,7 @@
 #include "codecs/exchange.h"
 #include "codecs/layout.h"
 #include "kernels/backend.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "proto/tally/v1/exchange.pb.h"
 #include "tests/fuzz/fuzz_target.h"
 
@@ -40,7 +40,7 @@ void CheckSize(bool accepted, size_t payload_bytes, const PayloadSize& size) {
 
 void CheckPayloads(const Exchange& exchange, const Layout& layout, size_t chunk,
                    absl::Span<const uint8_t> payload) {
-  const Backend& backend = *SupportedBackends().front();
+  const Backend& backend = *HostBackends().front();
   const PayloadSize contribution = ContributionSize(exchange, layout, chunk);
   TALLY_CHECK(contribution.max_bytes <= MaxContributionBytes(layout, chunk),
               "bound on contributions");

@@ -9,7 +9,7 @@
 #include "codecs/limits.h"
 #include "codecs/sign_codec.h"
 #include "kernels/backend.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "kernels/sign_block.h"
 #include "tests/fuzz/fuzz_target.h"
 
@@ -33,7 +33,7 @@ void DecodeAndCheck(absl::Span<const uint8_t> payload, size_t num_elements, size
   for (size_t k = 1; k <= num_segments; ++k) {
     ends.push_back(static_cast<uint32_t>(k * num_elements / num_segments));
   }
-  for (const Backend* backend : SupportedBackends()) {
+  for (const Backend* backend : HostBackends()) {
     std::vector<float> values(num_elements);
     TALLY_CHECK(backend->SumSigns({*block}, ends, {}, absl::MakeSpan(values)).ok(), "kernel");
     size_t k = 0;

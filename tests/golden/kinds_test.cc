@@ -21,8 +21,8 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/backend.h"
-#include "kernels/backends.h"
 #include "kernels/dtype.h"
+#include "kernels/host_backends.h"
 #include "kernels/sketch_hash.h"
 #include "proto/tally/v1/aggregation.pb.h"
 #include "tests/golden/golden_file.h"
@@ -38,7 +38,7 @@ constexpr size_t kChunk = 0;
 constexpr size_t kElements = 12;  // of that chunk of the contiguous layout
 constexpr uint32_t kParticipants = 2;
 
-const Backend& AnyBackend() { return *SupportedBackends().front(); }
+const Backend& AnyBackend() { return *HostBackends().front(); }
 
 template <typename Message>
 Message Golden(absl::string_view name) {
@@ -170,7 +170,7 @@ TEST(GoldenKindsTest, TheVoteIsDrawnFromTheVotes) {
   const uint64_t seed = Golden<v1::ResultHeader>("genesis_header").genesis().seed();
   const DrawStream draws = {.key = DrawKey(seed, DrawRole::kResult, ""),
                             .round = Golden<v1::ResultHeader>("vote_header").round()};
-  for (const Backend* backend : SupportedBackends()) {
+  for (const Backend* backend : HostBackends()) {
     std::vector<uint8_t> bits(2);
     ASSERT_THAT(backend->votes().DrawVotes(ballots, kElements, draws, absl::MakeSpan(bits)),
                 IsOk());
@@ -238,7 +238,7 @@ TEST(GoldenKindsTest, TheSketchIsThatOfThreeElements) {
   x[70] = -2;
   x[100] = 0.5f;
   const SketchShape shape = {.rows = 3, .columns = 32, .key = SketchKey(7, kChunk)};
-  for (const Backend* backend : SupportedBackends()) {
+  for (const Backend* backend : HostBackends()) {
     std::vector<float> table(96);
     ASSERT_THAT(backend->sketches().Sketch(shape, x, absl::MakeSpan(table)), IsOk());
     Buffer encoded(2 * 96);

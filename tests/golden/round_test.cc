@@ -17,7 +17,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/backend.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "proto/tally/v1/aggregation.pb.h"
 #include "tests/golden/golden_file.h"
 #include "tests/util/status_matchers.h"
@@ -65,7 +65,7 @@ TEST(GoldenRoundTest, TheContributionDecodesToItsValues) {
   const auto exchange = DecodeExchange(message.contribution().exchange(), layout, kChunk);
   ASSERT_THAT(exchange, IsOk());
   EXPECT_EQ(ExchangeName(*exchange), "sign(RMS, per tensor)");
-  const Backend& backend = *SupportedBackends().front();
+  const Backend& backend = *HostBackends().front();
   ASSERT_THAT(ValidateContribution(*exchange, layout, kChunk, payload.bytes(), backend), IsOk());
 
   const std::vector<uint32_t> ends =

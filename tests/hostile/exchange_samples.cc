@@ -5,7 +5,7 @@
 #include "base/digest.h"
 #include "codecs/dealing.h"
 #include "codecs/sparse_codec.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "kernels/sketch_hash.h"
 #include "tests/util/contribution_builder.h"
 
@@ -66,7 +66,7 @@ ExchangeSample SketchSample(uint64_t seed) {
       .rows = sketch.rows, .columns = sketch.columns, .key = SketchKey(seed, 0)};
   std::vector<float> table(SketchCells(shape));
   const absl::Status status =
-      SupportedBackends().front()->sketches().Sketch(shape, x, absl::MakeSpan(table));
+      HostBackends().front()->sketches().Sketch(shape, x, absl::MakeSpan(table));
   TALLY_CHECK(status.ok(), status.ToString());
   return {{sketch}, DensePayload(table), SparsePayload(candidates, {}, kGroupElements)};
 }

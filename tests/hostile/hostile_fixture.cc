@@ -10,7 +10,7 @@
 #include "base/check.h"
 #include "base/grpc_status.h"
 #include "base/logging.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "proto/tally/v1/aggregation.grpc.pb.h"
 #include "tests/util/hello_builder.h"
 #include "tests/util/status_matchers.h"

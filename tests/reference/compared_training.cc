@@ -12,7 +12,7 @@
 #include "base/status_macros.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/util/loopback_exchanger.h"
 #include "tests/util/status_matchers.h"
 
@@ -109,7 +109,7 @@ absl::Status ComparedTraining::Work(Optimizer& optimizer, size_t worker,
 void ExpectSameBits(const ComparedTraining& training, const Transcript& transcript,
                     const CreateMethod& create, const LookAtState& look) {
   const size_t num_workers = training.problem().num_workers;
-  for (const Backend* backend : SupportedBackends()) {
+  for (const Backend* backend : HostBackends()) {
     SCOPED_TRACE(std::string(backend->name()));
     // The group asks once about every half, and knows nothing of halves.
     std::map<std::tuple<size_t, uint64_t, uint32_t>, int> num_asked;

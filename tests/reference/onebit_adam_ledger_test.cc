@@ -16,7 +16,7 @@
 #include "client/saved_state.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/reference/onebit_adam_reference.h"
 #include "tests/reference/training_script.h"
 #include "tests/util/loopback_exchanger.h"

@@ -15,7 +15,7 @@
 #include "client/optimizers/onebit_adam.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/reference/training_script.h"
 #include "tests/util/loopback_exchanger.h"
 #include "tests/util/status_matchers.h"
@@ -193,7 +193,7 @@ TEST(OneBitAdamReferenceTest, SameBitsInFp32) {
       const TrainingScript script(NumElements(options), kSeed, /*miss_share=*/0.05,
                                   /*abstentions=*/true);
       const Transcript transcript = ReferenceTranscript(options, script);
-      for (const Backend* backend : SupportedBackends()) {
+      for (const Backend* backend : HostBackends()) {
         SCOPED_TRACE(absl::StrCat(granularity.name, ", scale rule ", static_cast<int>(scale), ", ",
                                   backend->name()));
         ExpectSame(Train(options, script, backend), transcript);

@@ -24,7 +24,7 @@
 #include "codecs/layout.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/reference/birder_reference.h"
 #include "tests/reference/cd_adam_reference.h"
 #include "tests/reference/compared_training.h"

@@ -7,7 +7,7 @@
 #include "base/status_macros.h"
 #include "codecs/exchange.h"
 #include "codecs/roster.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/simulation/scripted_payload.h"
 #include "tests/simulation/simulated_job.h"
 
@@ -53,7 +53,7 @@ absl::Status CheckHistory(const SimulationOptions& options, uint32_t chunk,
         task.residual = residual;
       }
       TALLY_ASSIGN_OR_RETURN(const ExchangeOutcome outcome,
-                             RunExchange(task, *SupportedBackends().front()));
+                             RunExchange(task, *HostBackends().front()));
       if (outcome.payload_digest != header.payload_digest()) return wrong("other payload");
     }
     if (header.tracking_rebase()) residual = nullptr;

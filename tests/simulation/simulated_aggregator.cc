@@ -6,7 +6,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/status_macros.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/simulation/simulated_process.h"
 
 namespace tally {

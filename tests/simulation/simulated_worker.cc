@@ -9,7 +9,7 @@
 #include "codecs/checked_result.h"
 #include "codecs/message_frame.h"
 #include "codecs/sparse_codec.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/simulation/scripted_payload.h"
 #include "tests/simulation/simulated_process.h"
 

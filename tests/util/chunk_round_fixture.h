@@ -23,7 +23,7 @@
 #include "codecs/roster.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "proto/tally/v1/exchange.pb.h"
 #include "tests/util/contribution_builder.h"
 #include "tests/util/hello_builder.h"
@@ -111,7 +111,7 @@ class ChunkRoundTest : public testing::Test {
 
   std::shared_ptr<const StoredResult> Publish(const ChunkRound::Sealing& sealing) {
     const absl::StatusOr<ExchangeOutcome> outcome =
-        RunExchange(*sealing.task, *SupportedBackends().front());
+        RunExchange(*sealing.task, *HostBackends().front());
     EXPECT_THAT(outcome, IsOk());
     return round_->Publish(*outcome, Now()).result;
   }

@@ -8,12 +8,12 @@
 #include "base/check.h"
 #include "codecs/duration.h"
 #include "codecs/limits.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 
 namespace tally {
 
 EngineDriver::EngineDriver(EngineOptions options)
-    : engine_(std::move(options)), backend_(SupportedBackends().front()) {
+    : engine_(std::move(options)), backend_(HostBackends().front()) {
   CarryOut(engine_.HandleTick(now_));
 }
 

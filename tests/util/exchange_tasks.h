@@ -10,17 +10,12 @@
 #include "aggregator/exchange_runner.h"
 #include "aggregator/exchange_task.h"
 #include "aggregator/job_description.h"
-#include "base/buffer.h"
 #include "codecs/exchange.h"
-#include "codecs/layout.h"
 
 namespace tally {
 
-// A valid contribution to the exchange. Sums of its values are rounded.
-Buffer RandomContribution(const Exchange& exchange, const Layout& layout, uint32_t chunk,
-                          uint64_t seed);
-
-// A task with so many of them, divided by one more; without residual and snapshot.
+// A task with so many contributions, divided by one more; without residual and snapshot. Sums of
+// values are rounded.
 ExchangeTask RandomTask(std::shared_ptr<const JobDescription> description, uint32_t chunk,
                         const Exchange& exchange, uint32_t num_participants, uint64_t seed);
 

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "kernels/backends.h"
+#include "kernels/host_backends.h"
 #include "tests/util/status_matchers.h"
 
 namespace tally {
@@ -37,7 +37,7 @@ std::vector<float> Values(const SharedBuffer& payload) {
 }
 
 LoopbackGroup NewGroup(LoopbackOptions options) {
-  return LoopbackGroup(TwoElements(), std::move(options), SupportedBackends().front());
+  return LoopbackGroup(TwoElements(), std::move(options), HostBackends().front());
 }
 
 absl::Status ContributeTo(Exchanger* worker, float first, float second) {
