@@ -108,25 +108,36 @@ TEST_F(DeviceBatchTest, ASnapshotIsTakenWhereTheResidualLies) {
 
 TEST_F(DeviceBatchTest, PinnedPayloadsAreNotStaged) {
   const auto pool = std::make_shared<PinnedPool>(&device_, 1 << 20, /*smallest_bytes=*/1);
-  const std::vector<ExchangeTask> tasks = Tasks(kSigns, 4);
-  const auto expected = Run(tasks);
-  ASSERT_THAT(expected, IsOk());
-  std::vector<ExchangeTask> pinned_tasks = Tasks(kSigns, 4);
+  // Dense: signs have masks, which are staged.
+  std::vector<ExchangeTask> tasks = Tasks({DenseExchange{}}, 4);
   std::vector<const ExchangeTask*> pointers;
-  for (ExchangeTask& task : pinned_tasks) {
+  for (ExchangeTask& task : tasks) {
     for (SharedBuffer& payload : task.payloads) {
       Buffer pinned(payload->size(), pool);
       std::copy(payload->bytes().begin(), payload->bytes().end(), pinned.data());
       payload = std::make_shared<const Buffer>(std::move(pinned));
     }
-    task.snapshot_of = task.residual;
     pointers.push_back(&task);
   }
+  const uint64_t pinned_before = device_.pinned_bytes();
   const auto outcomes = RunOnDevice(pointers, *lane_, *HostBackends().front(), pool);
+  EXPECT_EQ(device_.pinned_bytes(), pinned_before) << "the lane has no staging memory";
   ASSERT_THAT(outcomes, IsOk());
+  const auto expected = Run(Tasks({DenseExchange{}}, 4));
+  ASSERT_THAT(expected, IsOk());
   for (size_t i = 0; i < outcomes->size(); ++i) {
     EXPECT_EQ((*outcomes)[i].payload->memory(), pool.get());
     EXPECT_THAT((*outcomes)[i].payload->bytes(), ElementsAreArray((*expected)[i].payload->bytes()));
+  }
+}
+
+TEST_F(DeviceBatchTest, ResidualsOfABatchThatFailedAreLost) {
+  const std::vector<ExchangeTask> tasks = Tasks(kSigns, 2);
+  ASSERT_THAT(Run(tasks), IsOk());
+  device_.Fail("a cosmic ray");
+  EXPECT_THAT(Run(tasks), StatusIs(absl::StatusCode::kUnavailable));
+  for (const ExchangeTask& task : tasks) {
+    EXPECT_THAT(task.residual->OnDevice(*lane_), StatusIs(absl::StatusCode::kDataLoss));
   }
 }
 
