@@ -54,6 +54,7 @@ void ChunkRecovery::Reset() {
   results_.clear();
   results_complete_ = false;
   snapshot_key_.reset();
+  saved_head_.reset();
   headers_.clear();
   held_headers_complete_ = false;
   headers_complete_ = false;
@@ -154,6 +155,7 @@ void ChunkRecovery::ChooseSnapshot(Work& work) {
       custodian = &entry.first;
     }
   }
+  if (!snapshot_key_.has_value()) custodian = ChooseSaved();
   const MemberId* holder = nullptr;
   v1::Entry last_held;
   if (snapshot_key_.has_value()) {
@@ -173,9 +175,21 @@ void ChunkRecovery::ChooseSnapshot(Work& work) {
       {*holder, NeedOf(v1::Need::KIND_HEADER, snapshot_key_->round(), last_held.round())});
   snapshot_complete_ = snapshot_key_->is_zero();
   if (!snapshot_complete_) {
-    work.asks.push_back({*custodian, NeedOf(v1::Need::KIND_SNAPSHOT, snapshot_key_->round(),
-                                            snapshot_key_->round())});
+    const uint64_t round = saved_head_.has_value() ? saved_head_->round() : snapshot_key_->round();
+    work.asks.push_back({*custodian, NeedOf(v1::Need::KIND_SNAPSHOT, round, round)});
   }
+}
+
+const MemberId* ChunkRecovery::ChooseSaved() {
+  for (const auto& [worker, entry] : claims_) {
+    const v1::ChunkProgress::Saved& saved = entry.second.progress.saved();
+    if (!saved.holds_residual()) continue;
+    saved_head_ = saved.head();
+    snapshot_key_.emplace();
+    snapshot_key_->set_round(description_->first_round - 1);
+    return &entry.first;
+  }
+  return nullptr;
 }
 
 absl::Status ChunkRecovery::Take(const MemberId& member, Replayed piece) {
@@ -228,8 +242,10 @@ absl::Status ChunkRecovery::TakeHeader(ReplayedHeader header) {
   if (is_first && place != Place{snapshot_key_->round(), snapshot_key_->half()}) {
     return absl::OkStatus();
   }
-  const uint64_t expected = is_first ? snapshot_key_->chain() : headers_.back().chain;
-  if ((is_first ? header.chain : header.header.prev_chain()) != expected) {
+  const bool follows = !is_first ? header.header.prev_chain() == headers_.back().chain
+                       : saved_head_.has_value() ? header.header.has_genesis()
+                                                 : header.chain == snapshot_key_->chain();
+  if (!follows) {
     Rebase();
     return absl::OkStatus();
   }
@@ -250,10 +266,9 @@ void ChunkRecovery::JoinHeaders() {
 }
 
 absl::Status ChunkRecovery::TakeSnapshot(ResidualSnapshot snapshot) {
-  if (snapshot_complete_ || !snapshot_key_.has_value() ||
-      snapshot.chain != snapshot_key_->chain()) {
-    return absl::OkStatus();
-  }
+  if (snapshot_complete_ || !snapshot_key_.has_value()) return absl::OkStatus();
+  const uint64_t chain = saved_head_.has_value() ? saved_head_->chain() : snapshot_key_->chain();
+  if (snapshot.chain != chain) return absl::OkStatus();
   const size_t num_elements = description_->layout.chunks()[chunk_].num_elements;
   std::vector<float> values(num_elements);
   std::memcpy(values.data(), snapshot.payload->data(), snapshot.payload->size());

@@ -123,6 +123,9 @@ class ChunkRecovery {
   void StartReading(Work& work);
   // The newest snapshot that somebody here holds, or the newest entry after which it is zero.
   void ChooseSnapshot(Work& work);
+  // The residual that the run began with, if somebody holds it who has not read the genesis yet.
+  // Returns the holder; null: nobody.
+  const MemberId* ChooseSaved();
   // Completes the headers by those of the results.
   void JoinHeaders();
   void StartFolding();
@@ -155,6 +158,9 @@ class ChunkRecovery {
   std::vector<CheckedResult> results_;
   bool results_complete_ = false;
   absl::optional<v1::SnapshotKey> snapshot_key_;
+  // The snapshot is the residual that a saved run ended with, and this the entry that it followed
+  // there; snapshot_key_ is then the genesis's, but for its chain, which only the header tells.
+  absl::optional<v1::Entry> saved_head_;
   // From the snapshot's entry on. Nobody need hold all of them: who was there at the snapshot may
   // lack the newest ones, which came with results_.
   std::vector<ReplayedHeader> headers_;

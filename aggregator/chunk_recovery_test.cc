@@ -245,6 +245,44 @@ TEST_F(ChunkRecoveryTest, TheHeadsSnapshotIsTakenAnewIfNobodyHasIt) {
   EXPECT_EQ(order->snapshot->chain, results_.back()->chain);
 }
 
+// Of a run that is resumed: nobody but worker 1, which has not read the genesis, has the residual
+// that it begins with.
+TEST_F(ChunkRecoveryTest, TakesASavedResidualFromWhoLacksTheGenesis) {
+  ChunkClaim begun = ClaimUpTo(0);
+  begun.progress.clear_snapshots();
+  ChunkClaim resuming;
+  v1::ChunkProgress::Saved& saved = *resuming.progress.mutable_saved();
+  saved.mutable_head()->set_round(41);
+  saved.mutable_head()->set_chain(4141);
+  saved.set_residual_norm(3);
+  saved.set_holds_residual(true);
+  recovery_->SetClaim(Member(0), begun);
+  recovery_->SetClaim(Member(1), resuming);
+  const std::vector<ChunkRecovery::Ask> asks = recovery_->Proceed(true).asks;
+  EXPECT_THAT(Names(asks), ElementsAre("w-0 KIND_RESULT 0..0", "w-0 KIND_HEADER 0..0",
+                                       "w-1 KIND_SNAPSHOT 42..42"));
+  Answer(asks[0], absl::nullopt);
+  Answer(asks[1], absl::nullopt);
+  Buffer residual(kNumElements * sizeof(float));
+  std::fill(residual.bytes().begin(), residual.bytes().end(), uint8_t{0});
+  ResidualSnapshot snapshot{
+      .chunk = kChunk,
+      .place = {41, 0},
+      .chain = 4242,
+      .payload = std::make_shared<const Buffer>(std::move(residual)),
+  };
+  EXPECT_THAT(recovery_->Take(Member(1), snapshot), IsOk());
+  recovery_->Proceed(true);
+  EXPECT_NE(recovery_->phase(), ChunkRecovery::Phase::kDone) << "that was another run's";
+  snapshot.chain = 4141;
+  EXPECT_THAT(recovery_->Take(Member(1), snapshot), IsOk());
+  recovery_->Proceed(true);
+  ASSERT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
+  const ChunkRecovery::Recovered recovered = recovery_->TakeRecovered();
+  EXPECT_FALSE(recovered.rebased);
+  EXPECT_NE(recovered.residual, nullptr);
+}
+
 TEST_F(ChunkRecoveryTest, StartsAgainWhenAMemberGoesAway) {
   recovery_->SetClaim(Member(0), ClaimUpTo(3));
   recovery_->SetClaim(Member(1), ClaimUpTo(3));

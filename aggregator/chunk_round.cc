@@ -67,14 +67,16 @@ absl::optional<ResidualCustody::Order> ChunkRound::Restore(ChunkRecovery::Recove
                                                            absl::Time now) {
   TALLY_CHECK(phase_ == Phase::kForming, "a history starts once");
   sealed_header_ = recovered.results.back().header;
-  tracks_roster_ = sealed_header_.exchange().divisor() == v1::DIVISOR_ROSTER;
+  tracks_roster_ =
+      sealed_header_.exchange().divisor() == v1::DIVISOR_ROSTER || sealed_header_.tracks_roster();
   head_digest_ = sealed_header_.payload_digest();
   history_.Restore(std::move(recovered.results), recovered.roster);
   residual_ = std::move(recovered.residual);
   custody_.SetFloor(recovered.floor);
   rebased_ = recovered.rebased;
   lost_norm_ = recovered.lost_norm;
-  rebases_first_ = sealed_header_.has_genesis() && sealed_header_.tracking_rebase();
+  rebases_first_ = (sealed_header_.has_genesis() && sealed_header_.tracking_rebase()) ||
+                   sealed_header_.owes_tracking_rebase();
   Open(PlaceAfter(sealed_header_), now);
   return AnnouncedSnapshot();
 }

@@ -204,6 +204,8 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
     NameArrivals(stays);
     sealed_header_.set_tracking_rebase(NeedsTrackingRebase());
     if (sealed_header_.tracking_rebase()) residual_ = nullptr;
+    sealed_header_.set_tracks_roster(tracks_roster_);
+    sealed_header_.set_owes_tracking_rebase(rebases_first_);
     sealing.no_change = Append(sealed_header_, nullptr, now);
     return sealing;
   }

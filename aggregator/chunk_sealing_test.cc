@@ -1,10 +1,13 @@
 // How a chunk closes its exchanges.
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "aggregator/chunk_recovery.h"
 #include "aggregator/residual.h"
+#include "codecs/checked_result.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/host_backends.h"
@@ -235,6 +238,27 @@ TEST_F(ChunkRoundTest, WhoTracksTheMeanStartsAnewWhereTheRosterChanges) {
   ASSERT_THAT(Stage(0, Contribution(OverRoster(SignBlocks256()), 3)), IsOk());
   const absl::StatusOr<ChunkRound::Sealing> third = round_->Seal(Now());
   EXPECT_EQ(FirstValue(*Publish(*third)), 3);
+}
+
+// What tracks is told by exchanges; the newest entry of a chunk that is read back may have none.
+TEST_F(ChunkRoundTest, WhoTracksTheMeanStartsAnewAlsoAfterARestartWhereAllAbstained) {
+  Form(2);
+  StageAll(OverRoster(SignBlocks256()), {1, 2});
+  Publish(*round_->Seal(Now()));
+  for (const size_t i : {0, 1}) ASSERT_THAT(Stage(i, Abstention()), IsOk());
+  const absl::StatusOr<ChunkRound::Sealing> nothing = round_->Seal(Now());
+  const StoredResult& head = *nothing->no_change->result;
+  ChunkRecovery::Recovered recovered;
+  recovered.results.push_back(
+      *CheckResult(head.message, head.payload, description_->layout, *HostBackends().front()));
+  recovered.roster = round_->history().roster();
+  round_ = std::make_unique<ChunkRound>(2, 1, description_);
+  round_->Restore(std::move(recovered), Now());
+
+  round_->Evict(Member(1));
+  ASSERT_THAT(Stage(0, Abstention()), IsOk());
+  const absl::StatusOr<ChunkRound::Sealing> changed = round_->Seal(Now());
+  EXPECT_TRUE(HeaderOf(*changed->no_change->result).tracking_rebase());
 }
 
 TEST_F(ChunkRoundTest, ASnapshotOfTheResidualGoesToAMemberWhoStays) {

@@ -97,6 +97,23 @@ TEST_F(EngineTest, RefusesAnotherRunByNameUntilTheFirstIsOver) {
   EXPECT_THAT(Join(next_run), IsOpen());
 }
 
+// All workers are killed and started again by a launcher that draws no run.
+TEST_F(EngineTest, AWholeJobMayStartAgainWithTheSameRun) {
+  const std::vector<EngineWorker*> workers = StartRun(2);
+  for (EngineWorker* const worker : workers) driver_->Disconnect(worker->stream());
+  driver_->AdvanceBy(absl::Seconds(29));
+  EXPECT_THAT(Join(Hello(0, 2).Worker("w-0", 500)).closed(),
+              Optional(StatusIs(absl::StatusCode::kUnavailable,
+                                AllOf(HasSubstr("though its workers are gone"),
+                                      HasSubstr("INTENT_START must wait")))));
+  driver_->AdvanceBy(absl::Seconds(1));
+  EngineWorker& first = Join(Hello(0, 2).Worker("w-0", 501));
+  EngineWorker& second = Join(Hello(1, 2).Worker("w-1", 502));
+  first.Contribute(0, 1);
+  second.Contribute(0, 3);
+  EXPECT_EQ(first.NewestValue(0), 2);
+}
+
 TEST_F(EngineTest, ARefusedHelloDisturbsNobody) {
   const std::vector<EngineWorker*> workers = StartRun(2);
   Join(Hello(0, 2).Job("job", 8));

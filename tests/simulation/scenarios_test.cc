@@ -2,13 +2,14 @@
 // latencies.
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/simulation/schedule.h"
-#include "tests/simulation/simulated_job.h"
+#include "tests/simulation/simulation.h"
 #include "tests/util/status_matchers.h"
 
 namespace tally {
@@ -42,13 +43,13 @@ class ScenarioTest : public testing::Test {
   // Plays it, and checks what must hold after every schedule.
   static SimulationReport Play(const SimulationOptions& options) {
     EXPECT_THAT(CheckSchedule(options), IsOk()) << "seed " << options.seed;
-    return Simulate(options);
+    return std::move(Simulate(options).jobs.front());
   }
 
   // Who is named as evicted in some header.
   static std::set<std::string> Evicted(const SimulationReport& report) {
     std::set<std::string> evicted;
-    for (const auto& [worker, history] : report.histories) {
+    for (const auto& [worker, history] : report.histories()) {
       for (const auto& [chunk, entries] : history) {
         for (const AppliedEntry& entry : entries) {
           for (const v1::Member& member : entry.header.evicted()) evicted.insert(member.worker());
@@ -58,7 +59,7 @@ class ScenarioTest : public testing::Test {
     return evicted;
   }
   static bool LostAResidual(const SimulationReport& report) {
-    for (const auto& [worker, history] : report.histories) {
+    for (const auto& [worker, history] : report.histories()) {
       for (const auto& [chunk, entries] : history) {
         for (const AppliedEntry& entry : entries) {
           if (entry.header.residual_rebased()) return true;

@@ -5,22 +5,21 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
-#include "tests/simulation/simulated_job.h"
+#include "tests/simulation/simulation.h"
 
 namespace tally {
 
-// A job of 1 to 16 workers and 1 to 4 aggregators, and faults of any mixture of kinds, all drawn
-// from the seed.
+// One to three jobs of 1 to 16 workers on 1 to 4 aggregators, and faults of any mixture of kinds,
+// all drawn from the seed.
 SimulationOptions ScheduleOf(uint64_t seed);
 
-// Runs the job with its faults and checks that
+// Runs the jobs with their faults and checks that
 // - every worker that was not killed ends, with all rounds done (liveness);
-// - they have one history (I1; but for those who were told that their Leave was not confirmed),
-// whose every payload follows from the contributions that its headers
-//   name (I3, I5), so that what is counted is what was taken out (I2);
-// - no residual is lost unless some worker is (I10);
-// - without faults of workers, newcomers and late members it is the history of the undisturbed run,
-//   bit for bit.
+// - every job's invariants hold (invariants.h);
+// - no aggregator holds more memory than it has admitted the jobs with (I14);
+// - no residual is lost unless some worker is;
+// - a job without faults of workers, newcomers and late members has the history that it has alone
+//   and undisturbed, bit for bit, also if it was ended and resumed.
 // Returns what does not hold, naming worker, chunk and round.
 absl::Status CheckSchedule(const SimulationOptions& options);
 

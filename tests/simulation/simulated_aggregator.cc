@@ -1,3 +1,7 @@
+#include "tests/simulation/simulated_aggregator.h"
+
+#include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -7,19 +11,29 @@
 #include "base/check.h"
 #include "base/status_macros.h"
 #include "kernels/host_backends.h"
-#include "tests/simulation/simulated_process.h"
+#include "tests/simulation/simulated_worker.h"
+#include "tests/util/memory_owner.h"
 
 namespace tally {
 namespace {
 
 constexpr absl::Duration kTick = absl::Milliseconds(100);
 
+// What has gone over a wire is not the sender's memory.
+SharedBuffer CopyOf(const SharedBuffer& payload) {
+  if (payload == nullptr) return nullptr;
+  Buffer copy(payload->size());
+  std::copy(payload->bytes().begin(), payload->bytes().end(), copy.data());
+  return std::make_shared<const Buffer>(std::move(copy));
+}
+
 }  // namespace
 
 SimulatedAggregator::SimulatedAggregator(SimulatedNetwork* network, size_t index, uint64_t seed,
-                                         absl::Duration evict_after)
+                                         uint32_t window_chunks, absl::Duration evict_after)
     : network_(network),
       index_(index),
+      window_chunks_(window_chunks),
       evict_after_(evict_after),
       backend_(FastestHostBackend()),
       choices_(seed, /*purpose=*/100 + index),
@@ -28,17 +42,28 @@ SimulatedAggregator::SimulatedAggregator(SimulatedNetwork* network, size_t index
 }
 
 void SimulatedAggregator::Start() {
+  const MemoryOwner owner(index_);
   ++life_;
   EngineOptions options;
   options.name = absl::StrCat("agg-", index_);
   options.instance.set_start_us(
       static_cast<uint64_t>(absl::ToUnixMicros(network_->events().now())));
   options.instance.set_random(choices_.Next());
+  options.window_chunks = window_chunks_;
   options.eviction.evict_after = evict_after_;
   options.eviction.minority_after = 4 * evict_after_;
   options.recover_after = evict_after_;
   engine_ = std::make_unique<Engine>(std::move(options));
   Tick(life_);
+}
+
+void SimulatedAggregator::Run(const std::function<Actions()>& call) {
+  Actions actions = [&] {
+    const MemoryOwner owner(index_);
+    return call();
+  }();
+  peak_bytes_ = std::max(peak_bytes_, OwnedBytes(index_));
+  CarryOut(std::move(actions));
 }
 
 void SimulatedAggregator::Kill() {
@@ -53,8 +78,14 @@ void SimulatedAggregator::Kill() {
 
 void SimulatedAggregator::Drain() {
   inbox_.Receive([this, life = life_] {
-    if (life == life_) CarryOut(engine_->StartDraining());
+    if (life == life_) Run([this] { return engine_->StartDraining(); });
   });
+}
+
+void SimulatedAggregator::Cut(const std::shared_ptr<SimulatedStream>& stream) {
+  network_->Break(stream, absl::UnavailableError("the connection was cut"));
+  network_->events().After(choices_.Between(absl::ZeroDuration(), absl::Milliseconds(10)),
+                           [this, stream] { ReceiveEnd(stream); });
 }
 
 std::vector<std::shared_ptr<SimulatedStream>> SimulatedAggregator::streams() const {
@@ -68,7 +99,7 @@ void SimulatedAggregator::Tick(uint64_t life) {
   if (inbox_.paused()) {
     return network_->events().At(inbox_.paused_until(), [this, life] { Tick(life); });
   }
-  CarryOut(engine_->HandleTick(network_->events().now()));
+  Run([this] { return engine_->HandleTick(network_->events().now()); });
   network_->events().After(kTick, [this, life] { Tick(life); });
 }
 
@@ -86,58 +117,52 @@ void SimulatedAggregator::Take(const std::shared_ptr<SimulatedStream>& stream,
     network_->Break(stream, absl::UnavailableError("nobody listens"));
     return;
   }
-  if (message.has_hello()) {
-    streams_[stream->id] = stream;
-    return CarryOut(engine_->HandleHello(stream->id, message.hello(), network_->events().now()));
-  }
-  const absl::Status status = Handle(*stream, message);
-  if (!status.ok()) CarryOut(engine_->HandleOffence(stream->id, status));
+  if (message.has_hello()) streams_[stream->id] = stream;
+  Run([&] {
+    // What arrives lies in the aggregator's memory, wherever it came from.
+    absl::StatusOr<Actions> actions = Handle(*stream, message);
+    return actions.ok() ? *std::move(actions)
+                        : engine_->HandleOffence(stream->id, actions.status());
+  });
 }
 
-absl::Status SimulatedAggregator::Handle(SimulatedStream& stream, v1::ClientMessage& message) {
+absl::StatusOr<Actions> SimulatedAggregator::Handle(SimulatedStream& stream,
+                                                    v1::ClientMessage message) {
   const absl::Time now = network_->events().now();
   switch (message.kind_case()) {
+    case v1::ClientMessage::kHello:
+      return engine_->HandleHello(stream.id, message.hello(), now);
     case v1::ClientMessage::kContribution: {
       TALLY_ASSIGN_OR_RETURN(
           absl::optional<StagedContribution> contribution,
           stream.contributions->Read(message.contribution(), BytesOf(message.payload())));
-      if (contribution.has_value()) {
-        CarryOut(engine_->HandleContribution(stream.id, *std::move(contribution), now));
-      }
-      return absl::OkStatus();
+      if (!contribution.has_value()) return Actions();
+      return engine_->HandleContribution(stream.id, *std::move(contribution), now);
     }
     case v1::ClientMessage::kReplay:
     case v1::ClientMessage::kResidualSnapshot: {
       TALLY_ASSIGN_OR_RETURN(absl::optional<Replayed> piece, stream.replays->Read(message));
-      if (piece.has_value()) CarryOut(engine_->HandleReplay(stream.id, *std::move(piece), now));
-      return absl::OkStatus();
+      if (!piece.has_value()) return Actions();
+      return engine_->HandleReplay(stream.id, *std::move(piece), now);
     }
     case v1::ClientMessage::kResidualSnapshotAck:
-      CarryOut(engine_->HandleSnapshotAck(stream.id, message.residual_snapshot_ack(), now));
-      return absl::OkStatus();
+      return engine_->HandleSnapshotAck(stream.id, message.residual_snapshot_ack(), now);
     case v1::ClientMessage::kHeartbeat:
-      CarryOut(engine_->HandleHeartbeat(stream.id, message.heartbeat(), now));
-      return absl::OkStatus();
+      return engine_->HandleHeartbeat(stream.id, message.heartbeat(), now);
     case v1::ClientMessage::kActivate:
-      CarryOut(engine_->HandleActivate(stream.id, message.activate(), now));
-      return absl::OkStatus();
+      return engine_->HandleActivate(stream.id, message.activate(), now);
     case v1::ClientMessage::kStateRequest:
-      CarryOut(engine_->HandleStateRequest(stream.id, message.state_request(), now));
-      return absl::OkStatus();
+      return engine_->HandleStateRequest(stream.id, message.state_request(), now);
     case v1::ClientMessage::kStatePart:
-      CarryOut(engine_->HandleStatePart(stream.id, std::move(*message.mutable_state_part()),
-                                        std::move(*message.mutable_payload()), now));
-      return absl::OkStatus();
+      return engine_->HandleStatePart(stream.id, std::move(*message.mutable_state_part()),
+                                      std::move(*message.mutable_payload()), now);
     case v1::ClientMessage::kHandover:
-      CarryOut(engine_->HandleHandover(stream.id, std::move(*message.mutable_handover()),
-                                       std::move(*message.mutable_payload()), now));
-      return absl::OkStatus();
+      return engine_->HandleHandover(stream.id, std::move(*message.mutable_handover()),
+                                     std::move(*message.mutable_payload()), now);
     case v1::ClientMessage::kHandoverAck:
-      CarryOut(engine_->HandleHandoverAck(stream.id, message.handover_ack(), now));
-      return absl::OkStatus();
+      return engine_->HandleHandoverAck(stream.id, message.handover_ack(), now);
     case v1::ClientMessage::kLeave:
-      CarryOut(engine_->HandleLeave(stream.id, message.leave(), now));
-      return absl::OkStatus();
+      return engine_->HandleLeave(stream.id, message.leave(), now);
     default:
       return absl::UnimplementedError(message.ShortDebugString());
   }
@@ -150,16 +175,18 @@ void SimulatedAggregator::ReceiveEnd(const std::shared_ptr<SimulatedStream>& str
 void SimulatedAggregator::TakeEnd(const std::shared_ptr<SimulatedStream>& stream) {
   if (streams_.erase(stream->id) == 0 || engine_ == nullptr) return;
   // The worker, if it lives, learns of it from the network, and not that all is well.
-  CarryOut(engine_->HandleClosed(stream->id));
+  Run([&] { return engine_->HandleClosed(stream->id); });
 }
 
 void SimulatedAggregator::RunLater(ExchangeTask task) {
   const absl::Duration delay = choices_.Between(absl::Microseconds(10), absl::Milliseconds(3));
   network_->events().After(delay, [this, life = life_, task = std::move(task)] {
     if (life != life_) return;
-    const absl::StatusOr<ExchangeOutcome> outcome = RunExchange(task, *backend_);
-    TALLY_CHECK(outcome.ok(), outcome.status().ToString());
-    CarryOut(engine_->HandleOutcome(*outcome, network_->events().now()));
+    Run([&] {
+      const absl::StatusOr<ExchangeOutcome> outcome = RunExchange(task, *backend_);
+      TALLY_CHECK(outcome.ok(), outcome.status().ToString());
+      return engine_->HandleOutcome(*outcome, network_->events().now());
+    });
   });
 }
 
@@ -176,6 +203,7 @@ void SimulatedAggregator::CarryOut(Actions actions) {
     }
     void operator()(AcceptStream& accept) const {
       SimulatedStream& stream = *self.streams_.at(accept.stream);
+      const MemoryOwner owner(self.index_);
       stream.contributions =
           std::make_unique<ContributionReader>(accept.description, accept.member, self.backend_);
       stream.replays =
@@ -192,19 +220,23 @@ void SimulatedAggregator::CarryOut(Actions actions) {
            });
     }
     void operator()(const SendResult& send) const {
+      auto copy = std::make_shared<StoredResult>(*send.result);
+      copy->payload = CopyOf(copy->payload);
       for (const StreamId stream : send.streams) {
-        Send(stream, [result = send.result](SimulatedWorker& worker, const SimulatedStream& at) {
-          worker.ReceiveResult(at, *result);
+        Send(stream, [copy](SimulatedWorker& worker, const SimulatedStream& at) {
+          worker.ReceiveResult(at, *copy);
         });
       }
     }
     void operator()(const SendSnapshot& send) const {
-      Send(send.stream,
-           [snapshot = send.snapshot](SimulatedWorker& worker, const SimulatedStream& at) {
-             worker.ReceiveSnapshot(at, *snapshot);
-           });
+      Send(send.stream, [snapshot = *send.snapshot, payload = CopyOf(send.snapshot->payload)](
+                            SimulatedWorker& worker, const SimulatedStream& at) {
+        ResidualSnapshot copy = snapshot;
+        copy.payload = payload;
+        worker.ReceiveSnapshot(at, copy);
+      });
     }
-    void operator()(const Announce&) const {}
+    void operator()(const Announce& news) const { self.announcements_.push_back(news.text); }
     void operator()(const CloseStream& close) const {
       Send(close.stream,
            [status = close.status](SimulatedWorker& worker, const SimulatedStream& at) {

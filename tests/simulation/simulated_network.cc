@@ -1,7 +1,9 @@
+#include "tests/simulation/simulated_network.h"
+
 #include <algorithm>
 #include <utility>
 
-#include "tests/simulation/simulated_process.h"
+#include "tests/simulation/simulated_worker.h"
 
 namespace tally {
 

@@ -1,8 +1,11 @@
+#include "tests/simulation/simulated_worker.h"
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/types/variant.h"
 #include "base/check.h"
 #include "base/digest.h"
 #include "client/outbound_frame.h"
@@ -10,8 +13,8 @@
 #include "codecs/message_frame.h"
 #include "codecs/sparse_codec.h"
 #include "kernels/host_backends.h"
-#include "tests/simulation/scripted_payload.h"
-#include "tests/simulation/simulated_process.h"
+#include "tests/simulation/contribution_values.h"
+#include "tests/simulation/scripted_exchange.h"
 
 namespace tally {
 namespace {
@@ -26,19 +29,24 @@ v1::ClientMessage Parse(const OutboundFrame& frame) {
 
 }  // namespace
 
-SimulatedWorker::SimulatedWorker(SimulatedNetwork* network, Aggregators* aggregators,
-                                 ClientOptions options, MemberId member, uint64_t rounds,
-                                 uint64_t seed, absl::Duration longest_thought)
+SimulatedWorker::SimulatedWorker(SimulatedNetwork* network, SimulatedAggregators* aggregators,
+                                 ContributionLog* log, SimulatedWorkerOptions options,
+                                 const Saved* saved)
     : network_(network),
       aggregators_(aggregators),
+      log_(log),
       options_(std::move(options)),
-      last_round_(options_.first_round + rounds - 1),
-      run_seed_(seed),
-      longest_thought_(longest_thought),
-      choices_(Mix64(seed) ^ Digest64(options_.worker), /*purpose=*/2),
-      session_(options_, std::move(member), network->events().now()),
-      streams_(options_.aggregators.size()),
+      choices_(Mix64(options_.seed) ^ Digest64(options_.member.worker), /*purpose=*/2),
+      session_(options_.client, options_.member, network->events().now()),
+      streams_(options_.client.aggregators.size()),
+      shared_(layout().chunks().size()),
+      own_(saved == nullptr ? PrivateState(&layout()) : saved->own),
       inbox_(&network->events()) {
+  for (uint32_t chunk = 0; chunk < shared_.size(); ++chunk) {
+    if (Tracks(layout(), chunk))
+      shared_[chunk].tracked.resize(layout().chunks()[chunk].num_elements);
+  }
+  if (saved != nullptr) shared_ = saved->shared;
   session_.Tick(network_->events().now());
   CarryOut();
 }
@@ -51,7 +59,7 @@ bool SimulatedWorker::was_evicted() const {
   const absl::string_view why = failure_.message();
   return ((absl::IsFailedPrecondition(failure_) || absl::IsAborted(failure_)) &&
           absl::StrContains(why, "evicted")) ||
-         ((is_newcomer() || options_.max_late > 0) && absl::IsAborted(failure_) &&
+         ((is_newcomer() || options_.client.max_late > 0) && absl::IsAborted(failure_) &&
           (absl::StrContains(why, "must come anew") || absl::StrContains(why, "are dead")));
 }
 
@@ -75,7 +83,7 @@ void SimulatedWorker::ReceiveWelcome(const SimulatedStream& stream, const v1::We
 void SimulatedWorker::ReceiveResult(const SimulatedStream& stream, const StoredResult& result) {
   if (!IsCurrent(stream)) return;
   absl::StatusOr<CheckedResult> checked =
-      CheckResult(result.message, result.payload, *options_.layout, *FastestHostBackend());
+      CheckResult(result.message, result.payload, layout(), *FastestHostBackend());
   if (checked.ok()) {
     AppliedEntry entry;
     entry.place = PlaceOf(checked->header);
@@ -180,17 +188,9 @@ void SimulatedWorker::CutStreamTo(size_t aggregator) {
   });
 }
 
-void SimulatedWorker::LoadState(const Buffer& state) {
-  first_chains_.resize(options_.layout->chunks().size());
-  TALLY_CHECK(state.size() == first_chains_.size() * sizeof(uint64_t),
-              "the state has a chain each");
-  std::memcpy(first_chains_.data(), state.data(), state.size());
-  const SharedState& joined = *session_.joined_state();
-  for (size_t chunk = 0; chunk < first_chains_.size(); ++chunk) {
-    // Scripts know nothing of a genesis.
-    TALLY_CHECK(first_chains_[chunk] == 0 || first_chains_[chunk] == joined.chunks[chunk].chain,
-                "the state stands where its chains say");
-  }
+bool SimulatedWorker::has_closed_its_books() const {
+  if (dead_ || left_late_ || is_unsettled()) return false;
+  return left_ || (session_.evicted() && session_.settled());
 }
 
 uint64_t SimulatedWorker::ChainOf(uint32_t chunk) const {
@@ -201,15 +201,42 @@ uint64_t SimulatedWorker::ChainOf(uint32_t chunk) const {
 
 void SimulatedWorker::GiveStateIfWanted() {
   if (!session_.state_wanted()) return;
-  const size_t num_chunks = options_.layout->chunks().size();
-  Buffer state(num_chunks * sizeof(uint64_t));
-  for (uint32_t chunk = 0; chunk < num_chunks; ++chunk) {
+  std::string state;
+  const auto write = [&](const void* data, size_t size) {
+    state.append(static_cast<const char*>(data), size);
+  };
+  for (uint32_t chunk = 0; chunk < shared_.size(); ++chunk) {
     const uint64_t chain = ChainOf(chunk);
-    std::memcpy(state.data() + chunk * sizeof(chain), &chain, sizeof(chain));
+    write(&chain, sizeof(chain));
+    write(&shared_[chunk].digest, sizeof(uint64_t));
+    write(shared_[chunk].tracked.data(), shared_[chunk].tracked.size() * sizeof(float));
   }
-  const absl::Status status = session_.GiveState(std::make_shared<const Buffer>(std::move(state)),
+  Buffer bytes(state.size());
+  std::memcpy(bytes.data(), state.data(), state.size());
+  const absl::Status status = session_.GiveState(std::make_shared<const Buffer>(std::move(bytes)),
                                                  network_->events().now());
   TALLY_CHECK(status.ok(), status.ToString());
+}
+
+void SimulatedWorker::LoadState(const Buffer& bytes) {
+  absl::Span<const uint8_t> rest = bytes.bytes();
+  const auto read = [&](void* data, size_t size) {
+    TALLY_CHECK(size <= rest.size(), "the state is whole");
+    if (size > 0) std::memcpy(data, rest.data(), size);
+    rest.remove_prefix(size);
+  };
+  const SharedState& joined = *session_.joined_state();
+  first_chains_.resize(shared_.size());
+  for (uint32_t chunk = 0; chunk < shared_.size(); ++chunk) {
+    uint64_t& chain = first_chains_[chunk];
+    read(&chain, sizeof(chain));
+    read(&shared_[chunk].digest, sizeof(uint64_t));
+    read(shared_[chunk].tracked.data(), shared_[chunk].tracked.size() * sizeof(float));
+    if (Tracks(layout(), chunk)) own_.Rebase(chunk, shared_[chunk].tracked);
+    // Scripts know nothing of a genesis.
+    TALLY_CHECK(chain == 0 || chain == joined.chunks[chunk].chain,
+                "the state stands where its chains say");
+  }
 }
 
 void SimulatedWorker::CarryOut() {
@@ -217,7 +244,7 @@ void SimulatedWorker::CarryOut() {
   for (SessionAction& action : session_.TakeActions()) {
     if (const auto* open = absl::get_if<OpenStream>(&action)) {
       streams_[open->aggregator] = network_->Open(this, open->aggregator);
-      streams_[open->aggregator]->handovers = std::make_unique<HandoverReader>(&*options_.layout);
+      streams_[open->aggregator]->handovers = std::make_unique<HandoverReader>(&layout());
     } else if (const auto* cut = absl::get_if<CutStream>(&action)) {
       CutStreamTo(cut->aggregator);
     } else if (absl::holds_alternative<RunStarted>(action)) {
@@ -245,78 +272,134 @@ void SimulatedWorker::CarryOut() {
 }
 
 void SimulatedWorker::Deliver(const ChunkResult& result) {
+  const Place place = {result.round, result.half};
   if (result.settled) {
-    settlements_.push_back(
-        {session_.member(), result.chunk, {result.round, result.half}, result.counted});
+    settlements_.push_back({session_.member(), result.chunk, place, result.counted});
+    if (result.counted) own_.TakeOut(result.chunk);
     return;
   }
-  const auto found = pending_.find({result.chunk, {result.round, result.half}});
+  const auto found = pending_.find({result.chunk, place});
   TALLY_CHECK(found != pending_.end(), "what is delivered came in");
-  AppliedEntry entry = found->second;
+  AppliedEntry entry = std::move(found->second);
   pending_.erase(found);
   entry.counted = result.counted;
-  history_[result.chunk].push_back(entry);
+  Apply(result, entry);
+  history_[result.chunk].push_back(std::move(entry));
   if (!result.exchange.has_value() || !HasSecondHalf(*result.exchange)) return;
   const Exchange values = {ValuesExchange{
       .num_values = SparseCountOf(result.payload->bytes()),
       .candidates_digest = result.payload_digest,
   }};
-  network_->events().After(choices_.Between(absl::ZeroDuration(), absl::Milliseconds(2)),
-                           [this, chunk = result.chunk, values] {
-                             Contribute(chunk, values, 1);
-                             CarryOut();
-                           });
+  network_->events().After(
+      choices_.Between(absl::ZeroDuration(), absl::Milliseconds(2)),
+      [this, chunk = result.chunk, round = result.round, values, candidates = result.payload] {
+        Contribute(chunk, values, {round, 1}, candidates);
+        CarryOut();
+      });
+}
+
+void SimulatedWorker::Apply(const ChunkResult& result, const AppliedEntry& entry) {
+  SharedChunk& shared = shared_[result.chunk];
+  shared.digest = SharedDigestAfter(shared.digest, entry.header);
+  if (result.counted) own_.TakeOut(result.chunk);
+  if (!Tracks(layout(), result.chunk)) return;
+  if (result.exchange.has_value()) {
+    const std::vector<float> values =
+        ContributionValues(*result.exchange, layout(), result.chunk, result.payload->bytes(), {});
+    for (size_t i = 0; i < values.size(); ++i) shared.tracked[i] += values[i];
+  }
+  if (result.tracking_rebase) own_.Rebase(result.chunk, shared.tracked);
+}
+
+bool SimulatedWorker::SaveIfDue() {
+  const absl::Time now = network_->events().now();
+  if (!options_.save_after.has_value() || saved_.has_value() ||
+      session_.next_round() != *options_.save_after + 1 || !session_.CheckSaveable().ok()) {
+    return false;
+  }
+  if (session_.AwaitedSnapshot().has_value()) {
+    if (save_until_ == absl::InfiniteFuture()) {
+      save_until_ = now + absl::Seconds(5);
+      network_->events().At(save_until_, [this] { CarryOut(); });
+    }
+    return now < save_until_;
+  }
+  const absl::StatusOr<SavedRun> run = session_.SaveRun();
+  TALLY_CHECK(run.ok(), run.status().ToString());
+  saved_ = {EncodeSavedRun(*run, layout()), shared_, own_};
+  return false;
 }
 
 void SimulatedWorker::GoOn() {
   if (finished() || thinking_ || !session_.started() || session_.missing_results() > 0) return;
-  if (session_.evicted() && !session_.settled()) return;
+  if (session_.evicted() ? !session_.settled() : SaveIfDue()) return;
   thinking_ = true;
-  absl::Duration longest = std::min(longest_thought_, absl::Milliseconds(20));
-  if (longest_thought_ > longest && choices_.OneIn(8)) longest = longest_thought_;
+  absl::Duration longest = std::min(options_.longest_thought, absl::Milliseconds(20));
+  if (options_.longest_thought > longest && choices_.OneIn(8)) longest = options_.longest_thought;
   // Who only follows computes no gradients.
   if (!session_.takes_part()) longest = absl::Milliseconds(1);
   network_->events().After(choices_.Between(absl::ZeroDuration(), longest), [this] {
     thinking_ = false;
     if (finished()) return;
-    const absl::Time now = network_->events().now();
     if (session_.evicted()) {
-      if (session_.settled()) failure_ = session_.StartRound(now);
+      if (session_.settled()) failure_ = session_.StartRound(network_->events().now());
       return;
     }
-    GiveStateIfWanted();
-    TakeInheritances();
-    if (session_.next_round() > last_round_ || leaves_early()) {
-      leaving_ = true;
-      thinking_ = true;  // for ever
-      TALLY_CHECK(session_.Leave(bequest_, now).ok(), "a worker leaves between rounds");
-    } else {
-      const uint64_t round = session_.next_round();
-      TALLY_CHECK(session_.StartRound(now).ok(), "a round starts when the last one is over");
-      for (uint32_t chunk = 0; chunk < options_.layout->chunks().size(); ++chunk) {
-        Contribute(chunk, ScriptedExchange(*options_.layout, options_.roster_limit, chunk, round),
-                   0);
-      }
-    }
+    PlayRound();
     CarryOut();
   });
 }
 
+void SimulatedWorker::PlayRound() {
+  const absl::Time now = network_->events().now();
+  GiveStateIfWanted();
+  TakeInheritances();
+  const uint64_t round = session_.next_round();
+  if (round > options_.last_round || leaves_early_) {
+    leaving_ = true;
+    thinking_ = true;  // for ever
+    const std::vector<float> residual = leaves_early_ ? own_.residual() : std::vector<float>();
+    TALLY_CHECK(session_.Leave(residual, now).ok(), "a worker leaves between rounds");
+    return;
+  }
+  if (round == options_.save_after) session_.SaveNextRound();
+  TALLY_CHECK(session_.StartRound(now).ok(), "a round starts when the last one is over");
+  // In any order.
+  std::vector<uint32_t> chunks(layout().chunks().size());
+  for (uint32_t chunk = 0; chunk < chunks.size(); ++chunk) {
+    chunks[chunk] = chunk;
+    std::swap(chunks[chunk], chunks[choices_.Below(chunk + 1)]);
+  }
+  for (const uint32_t chunk : chunks) {
+    Contribute(chunk, ScriptedExchange(layout(), options_.client.roster_limit, chunk, round),
+               {round, 0}, nullptr);
+  }
+}
+
 void SimulatedWorker::TakeInheritances() {
   for (Inheritance& inheritance : session_.TakeInheritances()) {
+    own_.Inherit(inheritance);
     inherited_.push_back(std::move(inheritance));
   }
 }
 
-void SimulatedWorker::Contribute(uint32_t chunk, const Exchange& exchange, uint32_t half) {
+void SimulatedWorker::Contribute(uint32_t chunk, const Exchange& exchange, const Place& place,
+                                 const SharedBuffer& candidates) {
   if (finished()) return;
-  const uint64_t chain = ChainOf(chunk);
-  auto payload = std::make_shared<const Buffer>(
-      ScriptedPayload(exchange, *options_.layout, chunk,
-                      ScriptSeed(run_seed_, options_.worker, chunk, half, chain)));
+  const uint64_t seed = ScriptSeed(options_.seed, name(), chunk, place, shared_[chunk].digest);
+  SharedBuffer payload;
+  if (!Abstains(seed)) {
+    payload = std::make_shared<const Buffer>(
+        candidates == nullptr
+            ? own_.Contribute(exchange, chunk, seed)
+            : own_.ContributeValues(exchange, chunk,
+                                    CandidatesOf(layout(), chunk, candidates->bytes())));
+  }
+  log_->Add(session_.member(), chunk, place, ChainOf(chunk), {payload, process()});
   v1::Contribution contribution;
   *contribution.mutable_exchange() = EncodeExchange(exchange);
-  contribution.set_payload_digest(Digest64(payload->bytes()));
+  contribution.set_abstain(payload == nullptr);
+  if (payload != nullptr) contribution.set_payload_digest(Digest64(payload->bytes()));
   const absl::Status status = session_.Contribute(chunk, std::move(contribution),
                                                   std::move(payload), network_->events().now());
   // An observer's run may be over.

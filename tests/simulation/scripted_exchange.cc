@@ -1,12 +1,24 @@
-#include "tests/simulation/scripted_payload.h"
+#include "tests/simulation/scripted_exchange.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "base/check.h"
 #include "base/digest.h"
 #include "base/mix64.h"
-#include "tests/util/random_payload.h"
 
 namespace tally {
+
+Layout SimulatedLayout(bool dealt) {
+  absl::optional<DealingOptions> dealing;
+  if (dealt) dealing = DealingOptions{.num_groups = 2, .seed = 1};
+  absl::StatusOr<Layout> layout = Layout::Create({{"a", 500, Treatment::kCompressed, {{3, 4}}},
+                                                  {"b", 100, Treatment::kCompressed},
+                                                  {"c", 10, Treatment::kDense}},
+                                                 256, dealing);
+  TALLY_CHECK(layout.ok(), layout.status().ToString());
+  return *std::move(layout);
+}
 
 Exchange ScriptedExchange(const Layout& layout, uint32_t roster_limit, uint32_t chunk,
                           uint64_t round) {
@@ -20,6 +32,7 @@ Exchange ScriptedExchange(const Layout& layout, uint32_t roster_limit, uint32_t 
                            .with_estimates = round % 5 == 4}};
   }
   const SignExchange signs = {ScaleRule::kRootMeanSquare, {ScaleGranularity::Unit::kBlock, 256}};
+  if (Tracks(layout, chunk)) return {signs, Divisor::kRoster};
   switch ((round + chunk) % 8) {
     case 0:
       return {DenseExchange{}};
@@ -31,18 +44,16 @@ Exchange ScriptedExchange(const Layout& layout, uint32_t roster_limit, uint32_t 
     case 5:
       return {SparseExchange{std::min<uint32_t>(place.num_elements, 20)}};
     default:
-      return {signs, round % 3 == 0 ? Divisor::kRoster : Divisor::kParticipants};
+      return {signs};
   }
 }
 
-uint64_t ScriptSeed(uint64_t run_seed, absl::string_view worker, uint32_t chunk, uint32_t half,
-                    uint64_t prev_chain) {
-  return Mix64(run_seed ^ Digest64(worker) ^ Mix64(prev_chain + half) ^ Mix64(chunk * kGolden64));
+uint64_t ScriptSeed(uint64_t run_seed, absl::string_view worker, uint32_t chunk, const Place& place,
+                    uint64_t shared_digest) {
+  return Mix64(run_seed ^ Digest64(worker) ^ Mix64(shared_digest + 2 * place.round + place.half) ^
+               Mix64(chunk * kGolden64));
 }
 
-Buffer ScriptedPayload(const Exchange& exchange, const Layout& layout, uint32_t chunk,
-                       uint64_t seed) {
-  return RandomPayload(exchange, layout, chunk, PayloadValues::kDyadic, seed);
-}
+bool Abstains(uint64_t script_seed) { return Mix64(script_seed) % 64 == 0; }
 
 }  // namespace tally
