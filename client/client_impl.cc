@@ -18,14 +18,11 @@
 #include "base/digest.h"
 #include "base/mutex.h"
 #include "base/status_macros.h"
+#include "client/incoming.h"
 #include "client/outbound_frame.h"
 #include "client/saved_run.h"
 #include "client/session.h"
-#include "codecs/checked_result.h"
-#include "codecs/handover_reader.h"
 #include "codecs/limits.h"
-#include "codecs/result_reader.h"
-#include "codecs/snapshot_reader.h"
 
 namespace tally {
 namespace {
@@ -57,7 +54,7 @@ class ClientImpl final : public Client, private Transport::Events {
         transport_(std::move(transport)),
         session_(options, MemberOf(options, clock_->Now()), clock_->Now()) {
     for (size_t i = 0; i < options.aggregators.size(); ++i) {
-      readers_.push_back(NewReaders());
+      readers_.push_back(NewReader());
     }
     transport_->Start(this);
     timer_ = std::thread([this] { RunTimer(); });
@@ -241,16 +238,7 @@ class ClientImpl final : public Client, private Transport::Events {
   }
 
  private:
-  // Of one stream.
-  struct Readers {
-    ResultReader results;
-    SnapshotReader snapshots;
-    HandoverReader handovers;
-  };
-  Readers NewReaders() const {
-    return {ResultReader(&layout_, roster_limit_), SnapshotReader(&layout_),
-            HandoverReader(&layout_)};
-  }
+  IncomingReader NewReader() const { return IncomingReader(&layout_, roster_limit_, &backend_); }
 
   static MemberId MemberOf(const ClientOptions& options, absl::Time entry) {
     return {options.worker, static_cast<uint64_t>(std::max<int64_t>(1, absl::ToUnixMicros(entry)))};
@@ -317,100 +305,24 @@ class ClientImpl final : public Client, private Transport::Events {
 
   void OnMessage(size_t aggregator, v1::ServerMessage message) override {
     const uint64_t num_bytes = message.ByteSizeLong();
-    if (message.has_residual_snapshot()) return TakeSnapshot(aggregator, &message);
-    if (message.has_handover() && message.handover().has_slice()) {
-      return TakeHandover(aggregator, &message);
-    }
-    if (!message.has_result()) {
-      MutexLock lock(&mutex_);
-      statistics_.other_bytes_received += num_bytes;
-      TakeMessage(aggregator, message);
-      return CarryOut();
-    }
-    absl::StatusOr<absl::optional<CheckedResult>> result = ReadResult(aggregator, &message);
+    const bool is_result = message.has_result();
+    absl::StatusOr<absl::optional<Incoming>> incoming =
+        readers_[aggregator].Read(std::move(message));
     MutexLock lock(&mutex_);
-    statistics_.result_bytes += num_bytes;
-    if (!result.ok()) {
-      session_.OnBadMessage(aggregator, result.status());
-    } else if (result->has_value()) {
-      session_.OnResult(aggregator, **std::move(result), clock_->Now());
+    (is_result ? statistics_.result_bytes : statistics_.other_bytes_received) += num_bytes;
+    if (!incoming.ok()) {
+      session_.OnBadMessage(aggregator, incoming.status());
+    } else if (incoming->has_value()) {
+      TakeIncoming(session_, aggregator, **std::move(incoming), clock_->Now());
     }
     CarryOut();
   }
 
   void OnClosed(size_t aggregator, const absl::Status& status) override {
-    readers_[aggregator] = NewReaders();
+    readers_[aggregator] = NewReader();
     MutexLock lock(&mutex_);
     session_.OnStreamLost(aggregator, status, clock_->Now());
     CarryOut();
-  }
-
-  void TakeMessage(size_t aggregator, const v1::ServerMessage& message)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    switch (message.kind_case()) {
-      case v1::ServerMessage::kWelcome:
-        return session_.OnWelcome(aggregator, message.welcome(), clock_->Now());
-      case v1::ServerMessage::kNotice:
-        return session_.OnNotice(aggregator, message.notice());
-      case v1::ServerMessage::kRefusal:
-        return session_.OnRefusal(aggregator, message.refusal());
-      case v1::ServerMessage::kStateRequest:
-        return session_.OnStateRequest(aggregator, message.state_request(), clock_->Now());
-      case v1::ServerMessage::kStatePart:
-        return session_.OnStatePart(aggregator, message.state_part(), message.payload(),
-                                    clock_->Now());
-      case v1::ServerMessage::kHandover:
-        return session_.OnHeir(aggregator, message.handover(), clock_->Now());
-      case v1::ServerMessage::kHandoverAck:
-        return session_.OnHandoverAck(aggregator, message.handover_ack(), clock_->Now());
-      case v1::ServerMessage::kNeed:
-        return session_.OnNeed(aggregator, message.need(), clock_->Now());
-      default:
-        return session_.OnBadMessage(
-            aggregator, absl::UnimplementedError(
-                            absl::StrCat("`kind` = ", static_cast<int>(message.kind_case()),
-                                         ", must be a kind of message that this build knows")));
-    }
-  }
-
-  void TakeSnapshot(size_t aggregator, v1::ServerMessage* message) {
-    const uint64_t num_bytes = message->ByteSizeLong();
-    absl::StatusOr<absl::optional<ReceivedSnapshot>> received = readers_[aggregator].snapshots.Take(
-        std::move(*message->mutable_residual_snapshot()), message->payload());
-    MutexLock lock(&mutex_);
-    statistics_.other_bytes_received += num_bytes;
-    if (!received.ok()) {
-      session_.OnBadMessage(aggregator, received.status());
-    } else if (received->has_value()) {
-      session_.OnSnapshot(aggregator, (*received)->message, std::move((*received)->payload),
-                          clock_->Now());
-    }
-    CarryOut();
-  }
-
-  void TakeHandover(size_t aggregator, v1::ServerMessage* message) {
-    const uint64_t num_bytes = message->ByteSizeLong();
-    absl::optional<ReceivedHandover> received = readers_[aggregator].handovers.Take(
-        std::move(*message->mutable_handover()), message->payload());
-    MutexLock lock(&mutex_);
-    statistics_.other_bytes_received += num_bytes;
-    if (received.has_value()) {
-      session_.OnHandover(aggregator, received->message, std::move(received->payload),
-                          clock_->Now());
-    }
-    CarryOut();
-  }
-
-  absl::StatusOr<absl::optional<CheckedResult>> ReadResult(size_t aggregator,
-                                                           v1::ServerMessage* message) {
-    TALLY_ASSIGN_OR_RETURN(absl::optional<ReceivedResult> received,
-                           readers_[aggregator].results.Take(std::move(*message->mutable_result()),
-                                                             message->payload()));
-    if (!received.has_value()) return absl::optional<CheckedResult>();
-    TALLY_ASSIGN_OR_RETURN(
-        CheckedResult checked,
-        CheckResult(received->message, std::move(received->payload), layout_, backend_));
-    return absl::make_optional(std::move(checked));
   }
 
   // Does what the session asks for. Lets go of the lock in between, so no caller may go on from
@@ -479,7 +391,7 @@ class ClientImpl final : public Client, private Transport::Events {
   const std::shared_ptr<const Clock> clock_;
   const Backend& backend_;
   const std::unique_ptr<Transport> transport_;
-  std::vector<Readers> readers_;
+  std::vector<IncomingReader> readers_;
   std::atomic<uint64_t> contribution_bytes_sent_ = 0;
   std::atomic<uint64_t> other_bytes_sent_ = 0;
 

@@ -46,12 +46,14 @@ bool IsMinoritys(const v1::ResultHeader& header) {
   return first_of(header.evicted()) < first_of(header.roster());
 }
 
-// Who has fallen behind may have read what a crash undid, and cannot be told before the run is
-// over: as an observer, or as a member that the others held for dead.
+// Who has fallen behind, or leaves, may have read what a crash undid, and is not told before the
+// run is over: as an observer, or as a member that the others held for dead.
 bool MayHaveReadUndone(const SimulationReport& report, const std::string& worker,
                        const std::vector<AppliedEntry>& rest,
                        const std::vector<AppliedEntry>& others) {
-  if (!Contains(report.outrun_workers, worker)) return false;
+  if (!Contains(report.outrun_workers, worker) && !Contains(report.early_leavers, worker)) {
+    return false;
+  }
   const bool was_evicted = std::any_of(others.begin(), others.end(), [&](const auto& entry) {
     const auto& evicted = entry.header.evicted();
     return std::any_of(evicted.begin(), evicted.end(),

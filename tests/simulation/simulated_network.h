@@ -14,7 +14,7 @@
 #include "aggregator/contribution_reader.h"
 #include "aggregator/replay_reader.h"
 #include "base/choices.h"
-#include "codecs/handover_reader.h"
+#include "client/incoming.h"
 #include "tests/simulation/event_queue.h"
 
 namespace tally {
@@ -35,7 +35,7 @@ struct SimulatedStream {
   std::unique_ptr<ContributionReader> contributions;
   std::unique_ptr<ReplayReader> replays;
   // Of the worker's side.
-  std::unique_ptr<HandoverReader> handovers;
+  std::unique_ptr<IncomingReader> incoming;
 };
 
 // What processes share: time, chance and the wires.

@@ -8,6 +8,7 @@
 #include "absl/types/variant.h"
 #include "base/check.h"
 #include "base/digest.h"
+#include "client/incoming.h"
 #include "client/outbound_frame.h"
 #include "codecs/checked_result.h"
 #include "codecs/message_frame.h"
@@ -100,40 +101,10 @@ void SimulatedWorker::ReceiveResult(const SimulatedStream& stream, const StoredR
 void SimulatedWorker::ReceiveControl(const SimulatedStream& stream,
                                      const v1::ServerMessage& message) {
   if (!IsCurrent(stream)) return;
-  const absl::Time now = network_->events().now();
-  switch (message.kind_case()) {
-    case v1::ServerMessage::kWelcome:
-      session_.OnWelcome(stream.aggregator, message.welcome(), now);
-      break;
-    case v1::ServerMessage::kNotice:
-      session_.OnNotice(stream.aggregator, message.notice());
-      break;
-    case v1::ServerMessage::kNeed:
-      session_.OnNeed(stream.aggregator, message.need(), now);
-      break;
-    case v1::ServerMessage::kStateRequest:
-      session_.OnStateRequest(stream.aggregator, message.state_request(), now);
-      break;
-    case v1::ServerMessage::kStatePart:
-      session_.OnStatePart(stream.aggregator, message.state_part(), message.payload(), now);
-      break;
-    case v1::ServerMessage::kHandover: {
-      if (!message.handover().has_slice()) {
-        session_.OnHeir(stream.aggregator, message.handover(), now);
-        break;
-      }
-      const auto received =
-          streams_[stream.aggregator]->handovers->Take(message.handover(), message.payload());
-      if (received.has_value()) {
-        session_.OnHandover(stream.aggregator, received->message, received->payload, now);
-      }
-      break;
-    }
-    case v1::ServerMessage::kHandoverAck:
-      session_.OnHandoverAck(stream.aggregator, message.handover_ack(), now);
-      break;
-    default:
-      TALLY_CHECK(false, message.ShortDebugString());
+  const auto incoming = streams_[stream.aggregator]->incoming->Read(message);
+  TALLY_CHECK(incoming.ok(), incoming.status().ToString());
+  if (incoming->has_value()) {
+    TakeIncoming(session_, stream.aggregator, **incoming, network_->events().now());
   }
   CarryOut();
 }
@@ -244,7 +215,8 @@ void SimulatedWorker::CarryOut() {
   for (SessionAction& action : session_.TakeActions()) {
     if (const auto* open = absl::get_if<OpenStream>(&action)) {
       streams_[open->aggregator] = network_->Open(this, open->aggregator);
-      streams_[open->aggregator]->handovers = std::make_unique<HandoverReader>(&layout());
+      streams_[open->aggregator]->incoming = std::make_unique<IncomingReader>(
+          &layout(), options_.client.roster_limit, FastestHostBackend());
     } else if (const auto* cut = absl::get_if<CutStream>(&action)) {
       CutStreamTo(cut->aggregator);
     } else if (absl::holds_alternative<RunStarted>(action)) {
