@@ -245,6 +245,17 @@ TEST_F(ChunkRecoveryTest, TheHeadsSnapshotIsTakenAnewIfNobodyHasIt) {
   EXPECT_EQ(order->snapshot->chain, results_.back()->chain);
 }
 
+// A crash undid the entry that it follows.
+TEST_F(ChunkRecoveryTest, TakesNoSnapshotOfAnotherHistory) {
+  ChunkClaim claim = ClaimUpTo(0);
+  claim.progress.mutable_snapshots(0)->set_chain(999);
+  recovery_->SetClaim(Member(0), claim);
+  recovery_->SetClaim(Member(1), claim);
+  AnswerAll();
+  ASSERT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
+  EXPECT_TRUE(recovery_->TakeRecovered().rebased);
+}
+
 // Of a run that is resumed: nobody but worker 1, which has not read the genesis, has the residual
 // that it begins with.
 TEST_F(ChunkRecoveryTest, TakesASavedResidualFromWhoLacksTheGenesis) {

@@ -78,7 +78,8 @@ plant "a contribution whose result its worker lacks is not replayed" client/sess
 plant "who leaves is released at once" aggregator/job_leave.cc \
   "if (others_go_on && IsNeeded(state)) continue;" ""
 plant "who leaves need not wait for a snapshot" aggregator/job_leave.cc \
-  "std::any_of(chunks_.begin(), chunks_.end(), lacks_snapshot)" "(lacks_snapshot, false)"
+  "std::any_of(chunks_.begin(), chunks_.end(), lacks_snapshot)" \
+  "(false && std::any_of(chunks_.begin(), chunks_.end(), lacks_snapshot))"
 plant "an heir takes what is sent again" client/inheritances.cc \
   "if (!found->is_here) here_" "here_"
 plant "what an evicted worker has sent counts" client/session_settle.cc \
@@ -86,7 +87,8 @@ plant "what an evicted worker has sent counts" client/session_settle.cc \
 plant "what an evicted worker has sent does not count" client/session_settle.cc \
   "Settle(state.chunk(), counted && !sent.abstain());" "Settle(state.chunk(), counted && false);"
 plant "the dead are waited for" aggregator/chunk_round.cc \
-  "departure.cause != Cause::kLeft || " "departure.cause == Cause::kReturned || "
+  "departure.cause != Cause::kLeft || place_.round >= departure.gone_from" \
+  "departure.cause != Cause::kEvicted && place_.round >= departure.gone_from"
 plant "a newcomer forgets a result between the state and the present" client/newcomer.cc \
   "if (result.header.round() + 1 > state_.round + 1)" "if (result.header.round() + 1 > state_.round + 2)"
 plant "an observer's results need not lead on to the present" aggregator/chunk_log.cc \
@@ -102,7 +104,7 @@ plant "contributions count by name, whatever the incarnation" client/chunk_histo
   "applied.counted = Contains(*participants, identity_->member);" \
   "for (const MemberId& p : *participants) applied.counted |= p.worker == identity_->member.worker;"
 plant "a snapshot of another history is as good" aggregator/chunk_recovery.cc \
-  ": header.chain == snapshot_key_->chain();" ": true;"
+  ": header.chain == snapshot_key_->chain();" ": true;" //aggregator:chunk_recovery_test
 plant "a worker sends past its window" client/session.cc \
   "state.first_missing + state.link.window_chunks()" "state.first_missing + 2 * state.link.window_chunks()"
 plant "what is tracked over the roster is divided by those who took part" aggregator/chunk_sealing.cc \
@@ -113,12 +115,13 @@ plant "what is tracked goes on where the roster changes" aggregator/chunk_sealin
 plant "what counts is told wrong where a round closed without the worker" client/session_results.cc \
   "delivered.counted = applied.counted;" "delivered.counted = true;"
 plant "a saved residual is lost with the aggregator if its holder lacks the genesis" \
-  aggregator/chunk_recovery.cc "if (!saved.holds_residual()) continue;" "if (true) continue;"
+  aggregator/chunk_recovery.cc "if (!saved.holds_residual()) continue;" "if (true) continue;" \
+  //aggregator:chunk_recovery_test
 plant "results are never forgotten" aggregator/chunk_log.cc \
   "results_.size() > kept_results_" "results_.size() > 1000000 * kept_results_" //aggregator:chunk_log_test
 plant "after a pause of the aggregator everybody was silent" aggregator/engine.cc \
   "std::clamp(now - last_tick_, absl::ZeroDuration(), kLongestTick)" "(now - last_tick_)" \
-  //aggregator:engine_test
+  //aggregator:engine_members_test
 plant "1-bit Adam keeps all of what was missed" client/optimizers/onebit_adam.cc \
   "signs_->Add(range.offset, -state_.beta1(), moment)" "signs_->Add(range.offset, -0.0f, moment)" \
   //tests/reference:onebit_adam_ledger_test
