@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/util/contribution_builder.h"
 #include "tests/util/engine_fixture.h"
 #include "tests/util/hello_builder.h"
 #include "tests/util/status_matchers.h"
@@ -100,6 +101,35 @@ TEST_F(EngineTest, ALeaverStaysUntilTheOthersHaveItsLastResult) {
   v1::Heartbeat heartbeat;
   heartbeat.mutable_links()->add_links()->set_open_round(1);
   driver_->Heartbeat(workers[2]->stream(), heartbeat);
+  EXPECT_THAT(workers[0]->closed(), Optional(IsOk()));
+}
+
+// What it contributed would be needed after a crash.
+TEST_F(EngineTest, ALeaverStaysUntilASnapshotHoldsWhatItContributed) {
+  std::vector<EngineWorker*> workers;
+  for (const int i : {0, 1, 2}) {
+    workers.push_back(&Join(Hello(i, 3).WithLayout(LayoutOf(200, 256))));
+  }
+  const auto contribute = [](EngineWorker* worker) {
+    worker->ContributeAs(0, SignBlocks256(), SignPayload({1.0f}, 200));
+  };
+  for (EngineWorker* const worker : workers) contribute(worker);
+  driver_->Leave(workers[0]->stream(), /*last_round=*/0);
+  for (const int i : {1, 2}) contribute(workers[i]);
+  v1::Heartbeat heartbeat;
+  heartbeat.mutable_links()->add_links()->set_open_round(2);
+  for (const int i : {1, 2}) driver_->Heartbeat(workers[i]->stream(), heartbeat);
+  EXPECT_THAT(*workers[0], IsOpen()) << "the others have its last result";
+  // The snapshot of the first round is under way; the one that the departure asks for comes after
+  // it.
+  for (int round = 2; round < 4; ++round) {
+    for (EngineWorker* const worker : workers) {
+      for (const auto& snapshot : worker->inbox().snapshots) {
+        driver_->Acknowledge(worker->stream(), *snapshot);
+      }
+    }
+    for (const int i : {1, 2}) contribute(workers[i]);
+  }
   EXPECT_THAT(workers[0]->closed(), Optional(IsOk()));
 }
 

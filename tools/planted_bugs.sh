@@ -79,7 +79,8 @@ plant "who leaves is released at once" aggregator/job_leave.cc \
   "if (others_go_on && IsNeeded(state)) continue;" ""
 plant "who leaves need not wait for a snapshot" aggregator/job_leave.cc \
   "std::any_of(chunks_.begin(), chunks_.end(), lacks_snapshot)" \
-  "(false && std::any_of(chunks_.begin(), chunks_.end(), lacks_snapshot))"
+  "(false && std::any_of(chunks_.begin(), chunks_.end(), lacks_snapshot))" \
+  //aggregator:engine_leave_test
 plant "an heir takes what is sent again" client/inheritances.cc \
   "if (!found->is_here) here_" "here_"
 plant "what an evicted worker has sent counts" client/session_settle.cc \
