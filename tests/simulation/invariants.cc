@@ -46,6 +46,14 @@ bool IsMinoritys(const v1::ResultHeader& header) {
   return first_of(header.evicted()) < first_of(header.roster());
 }
 
+bool WasEvicted(const std::vector<AppliedEntry>& entries, const std::string& worker) {
+  return std::any_of(entries.begin(), entries.end(), [&](const auto& entry) {
+    const auto& evicted = entry.header.evicted();
+    return std::any_of(evicted.begin(), evicted.end(),
+                       [&](const auto& member) { return member.worker() == worker; });
+  });
+}
+
 // Who has fallen behind, or leaves, may have read what a crash undid, and is not told before the
 // run is over: as an observer, or as a member that the others held for dead.
 bool MayHaveReadUndone(const SimulationReport& report, const std::string& worker,
@@ -54,12 +62,7 @@ bool MayHaveReadUndone(const SimulationReport& report, const std::string& worker
   if (!Contains(report.outrun_workers, worker) && !Contains(report.early_leavers, worker)) {
     return false;
   }
-  const bool was_evicted = std::any_of(others.begin(), others.end(), [&](const auto& entry) {
-    const auto& evicted = entry.header.evicted();
-    return std::any_of(evicted.begin(), evicted.end(),
-                       [&](const auto& member) { return member.worker() == worker; });
-  });
-  return was_evicted ||
+  return WasEvicted(others, worker) ||
          std::none_of(rest.begin(), rest.end(), [](const auto& entry) { return entry.counted; });
 }
 
@@ -157,13 +160,18 @@ absl::Status CheckSettlements(const SimulationReport& report, uint32_t chunk,
   return absl::OkStatus();
 }
 
+// `entries` are the present run's.
 absl::Status CheckBooks(const SimulationReport& report, const HistoryModel& model, uint32_t chunk,
-                        uint64_t last_round) {
+                        const std::vector<AppliedEntry>& entries, uint64_t last_round) {
   for (const ClosedBooks& books : report.books) {
     const std::string& worker = books.member.worker;
     const auto history = report.histories().find(worker);
-    if (history == report.histories().end() || OutlivedTheRun(history->second, last_round))
+    if (history == report.histories().end() || OutlivedTheRun(history->second, last_round)) {
       continue;
+    }
+    // A leaver that is evicted takes its residual along, with what it took out for a result that a
+    // crash undid.
+    if (Contains(report.early_leavers, worker) && WasEvicted(entries, worker)) continue;
     if (Tracks(report.description->layout, chunk)) {
       if (!books.saw_the_end || !model.roster().Has(books.member)) continue;
       if (model.tracked().at(worker) != books.own.tracked(chunk)) {
@@ -188,16 +196,17 @@ absl::Status CheckBooks(const SimulationReport& report, const HistoryModel& mode
 absl::Status CheckChunk(const SimulationReport& report, uint32_t chunk, uint64_t last_round) {
   HistoryModel model(report.description, chunk, report.runs.front().log.get(),
                      report.runs.front().members);
+  std::vector<AppliedEntry> entries;
   for (const RunReport& run : report.runs) {
     const auto* const whole = WholeHistory(report, run, last_round);
     if (whole == nullptr) return absl::OkStatus();
     if (&run != &report.runs.front()) model.Resume(run.log.get(), run.members);
-    const auto entries = whole->second.find(chunk);
-    if (entries == whole->second.end()) continue;
-    for (const AppliedEntry& entry : entries->second) TALLY_RETURN_IF_ERROR(model.Append(entry));
-    TALLY_RETURN_IF_ERROR(CheckSettlements(report, chunk, run.members, entries->second));
+    const auto found = whole->second.find(chunk);
+    entries = found == whole->second.end() ? std::vector<AppliedEntry>() : found->second;
+    for (const AppliedEntry& entry : entries) TALLY_RETURN_IF_ERROR(model.Append(entry));
+    TALLY_RETURN_IF_ERROR(CheckSettlements(report, chunk, run.members, entries));
   }
-  return CheckBooks(report, model, chunk, last_round);
+  return CheckBooks(report, model, chunk, entries, last_round);
 }
 
 // What is counted as lost may have been taken all the same, if the heir's word was lost.
