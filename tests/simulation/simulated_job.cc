@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "aggregator/admission.h"
 #include "base/digest.h"
@@ -122,6 +123,18 @@ bool SimulatedJob::all_started() const {
 bool SimulatedJob::IsNewcomer(const SimulatedWorker& worker) const {
   return std::none_of(workers_.begin(), workers_.begin() + options_.workers,
                       [&](const auto& starter) { return starter.get() == &worker; });
+}
+
+bool SimulatedJob::WasEvicted(const SimulatedWorker& worker) const {
+  if (worker.was_evicted() || !worker.has_lost_track()) return worker.was_evicted();
+  const std::string job = absl::StrCat("job `job-", index_, "`");
+  const std::string eviction = absl::StrCat("worker `", worker.name(), "` was evicted");
+  return std::any_of(aggregators_->begin(), aggregators_->end(), [&](const auto& aggregator) {
+    const std::vector<std::string>& news = aggregator->announcements();
+    return std::any_of(news.begin(), news.end(), [&](const std::string& text) {
+      return absl::StartsWith(text, job) && absl::StrContains(text, eviction);
+    });
+  });
 }
 
 void SimulatedJob::AwaitRestart() {
@@ -274,7 +287,7 @@ SimulationReport SimulatedJob::Report() {
     if (worker->is_newcomer()) report_.joined_contributions += CountedEntries(worker->history());
     if (worker->left_late()) report_.late_leavers.push_back(worker->name());
     if (worker->came_too_late()) report_.outrun_workers.push_back(worker->name());
-    if (worker->was_evicted()) report_.evicted_workers.push_back(worker->name());
+    if (WasEvicted(*worker)) report_.evicted_workers.push_back(worker->name());
   }
   ReportBooks();
   ReportBequests();
@@ -284,9 +297,8 @@ SimulationReport SimulatedJob::Report() {
 absl::Status SimulatedJob::Verdict() const {
   const std::string job = absl::StrCat("job-", index_, ": ");
   for (const auto& worker : workers_) {
-    const bool may_fail =
-        worker->was_evicted() ||
-        ((IsNewcomer(*worker) || options_.max_late > 0) && worker->came_too_late());
+    const bool may_fail = WasEvicted(*worker) || ((IsNewcomer(*worker) || options_.max_late > 0) &&
+                                                  worker->came_too_late());
     if (!worker->failure().ok() && !may_fail) {
       return absl::Status(worker->failure().code(),
                           absl::StrCat(job, worker->name(), ": ", worker->failure().message()));

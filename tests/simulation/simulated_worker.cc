@@ -64,6 +64,10 @@ bool SimulatedWorker::was_evicted() const {
           (absl::StrContains(why, "must come anew") || absl::StrContains(why, "are dead")));
 }
 
+bool SimulatedWorker::has_lost_track() const {
+  return absl::IsAborted(failure_) && absl::StrContains(failure_.message(), "must come anew");
+}
+
 bool SimulatedWorker::came_too_late() const {
   const absl::string_view why = failure_.message();
   return (absl::IsFailedPrecondition(failure_) && absl::StrContains(why, "is over")) ||

@@ -88,6 +88,8 @@ class SimulatedWorker {
   bool dead() const { return dead_; }
   // The run goes on without it, and it knows.
   bool was_evicted() const;
+  // The run may have gone on without it: what it has read does not lead on to the present.
+  bool has_lost_track() const;
   // Leave ended with DEADLINE_EXCEEDED.
   bool left_late() const { return left_late_; }
   bool started() const { return session_.started(); }
