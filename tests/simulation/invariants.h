@@ -14,7 +14,8 @@ namespace tally {
 //   not confirmed, or that they were evicted), newcomers from their state on;
 // - its every payload follows from what those whom the headers name have contributed (I3, I5), and
 //   what is tracked sums up (I7);
-// - what each worker has taken out is what headers count of it, element by element (I2, I4, I6);
+// - what each worker has taken out is what headers count of it, element by element (I2, I4, I6),
+//   but for an evicted one that had read a result which a crash undid;
 // - what leavers handed over was taken, once (I9).
 // `last_round` is the job's. Returns what does not hold, naming worker, chunk and round.
 absl::Status CheckInvariants(const SimulationReport& report, uint64_t last_round);
