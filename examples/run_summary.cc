@@ -174,6 +174,11 @@ absl::StatusOr<RunSummary> SummarizeRun(absl::Span<const TrainingReport> reports
       worker_rounds;
   run.bits_per_parameter_up = Sum<double>(reports, BitsPerParameterUp) / workers;
   run.bits_per_parameter_down = Sum<double>(reports, BitsPerParameterDown) / workers;
+  run.snapshot_bits_per_parameter =
+      8.0 *
+      static_cast<double>(Sum<uint64_t>(
+          reports, [](const TrainingReport& report) { return report.other_bytes_down; })) /
+      (worker_rounds * static_cast<double>(first.parameters));
   run.rounds_per_second = RoundsPerSecond(first);
   AddQuality(reports, run);
   run.parameters_digest = first.parameters_digest;

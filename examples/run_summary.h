@@ -29,7 +29,7 @@ struct RunSummary {
   // Of contributions and of results, per worker and round of the compressed phase.
   double bits_per_parameter_up = 0;
   double bits_per_parameter_down = 0;
-  // Of residual snapshots, which no run has yet.
+  // Of what comes down besides, per worker and round: snapshots of the aggregators' residuals.
   double snapshot_bits_per_parameter = 0;
   double rounds_per_second = 0;
   // Update against input, over the measured rounds of all workers; 0 if there were none.

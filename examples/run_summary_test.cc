@@ -30,6 +30,7 @@ TrainingReport ReportOf(uint64_t rank) {
   if (rank == 0) report.validation_loss = {{0, 5}, {4, 2.5}};
   report.bytes_up = 4000 + 800 * rank;
   report.bytes_down = 8000;
+  report.other_bytes_down = 100;
   report.compressed_rounds = 2;
   report.compressed_bytes_up = 25;
   report.compressed_bytes_down = 50;
@@ -63,6 +64,7 @@ TEST(SummarizeRunTest, BringsTheWorkersTogether) {
   EXPECT_EQ(run->bytes_down_per_round, 2000);
   EXPECT_EQ(run->bits_per_parameter_up, 1);
   EXPECT_EQ(run->bits_per_parameter_down, 2);
+  EXPECT_EQ(run->snapshot_bits_per_parameter, 2);  // 800 bits in 4 rounds of 100 parameters
   EXPECT_EQ(run->rounds_per_second, 2);
   EXPECT_EQ(run->measured_rounds, 3u);
   EXPECT_DOUBLE_EQ(run->mean_cosine, 0.7);  // (0.5 + 2 * 0.8) / 3

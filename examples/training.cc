@@ -71,6 +71,7 @@ class TrainingLoop {
     const ClientStatistics traffic = parts_.client->statistics();
     report_.bytes_up = BytesUp(traffic);
     report_.bytes_down = BytesDown(traffic);
+    report_.other_bytes_down = traffic.other_bytes_received;
     if (report_.compressed_rounds == 0) {
       report_.compressed_rounds = report_.rounds;
       report_.compressed_bytes_up = traffic.contribution_bytes;

@@ -152,6 +152,7 @@ std::string FormatReport(const TrainingReport& report) {
   }
   add("bytes_up", count(report.bytes_up));
   add("bytes_down", count(report.bytes_down));
+  add("other_bytes_down", count(report.other_bytes_down));
   add("compressed_rounds", count(report.compressed_rounds));
   add("compressed_bytes_up", count(report.compressed_bytes_up));
   add("compressed_bytes_down", count(report.compressed_bytes_down));
@@ -191,6 +192,7 @@ absl::StatusOr<TrainingReport> ParseReport(absl::string_view json) {
   TALLY_RETURN_IF_ERROR(Read(object, "parameters", &report.parameters));
   TALLY_RETURN_IF_ERROR(Read(object, "bytes_up", &report.bytes_up));
   TALLY_RETURN_IF_ERROR(Read(object, "bytes_down", &report.bytes_down));
+  TALLY_RETURN_IF_ERROR(Read(object, "other_bytes_down", &report.other_bytes_down));
   TALLY_RETURN_IF_ERROR(Read(object, "compressed_rounds", &report.compressed_rounds));
   TALLY_RETURN_IF_ERROR(Read(object, "compressed_bytes_up", &report.compressed_bytes_up));
   TALLY_RETURN_IF_ERROR(Read(object, "compressed_bytes_down", &report.compressed_bytes_down));

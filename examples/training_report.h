@@ -36,6 +36,8 @@ struct TrainingReport {
   // All messages of the whole run, from Connect on.
   uint64_t bytes_up = 0;
   uint64_t bytes_down = 0;
+  // Of these, what is no result: nearly all of it snapshots of the aggregators' residuals.
+  uint64_t other_bytes_down = 0;
   // Contributions and results of the rounds that were compressed; of all rounds, if none was.
   uint64_t compressed_rounds = 0;
   uint64_t compressed_bytes_up = 0;

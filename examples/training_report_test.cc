@@ -29,6 +29,7 @@ TrainingReport Example() {
           .validation_loss = {{0, 4.5}, {10, 2.1234567}},
           .bytes_up = 12'345'678'901,
           .bytes_down = 34'567,
+          .other_bytes_down = 321,
           .compressed_rounds = 8,
           .compressed_bytes_up = 1100,
           .compressed_bytes_down = 1200,
@@ -75,6 +76,7 @@ TEST(TrainingReportTest, ReadsBackWhatItWrote) {
   EXPECT_EQ(read->validation_loss, written.validation_loss);
   EXPECT_EQ(read->bytes_up, written.bytes_up);
   EXPECT_EQ(read->bytes_down, written.bytes_down);
+  EXPECT_EQ(read->other_bytes_down, written.other_bytes_down);
   EXPECT_EQ(read->compressed_rounds, written.compressed_rounds);
   EXPECT_EQ(read->compressed_bytes_up, written.compressed_bytes_up);
   EXPECT_EQ(read->compressed_bytes_down, written.compressed_bytes_down);
