@@ -1,12 +1,12 @@
 #include "aggregator/chunk_recovery.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/variant.h"
 #include "base/check.h"
+#include "base/status_macros.h"
 #include "codecs/exchange.h"
 
 namespace tally {
@@ -234,6 +234,11 @@ absl::Status ChunkRecovery::TakeResult(CheckedResult result) {
   return absl::OkStatus();
 }
 
+bool ChunkRecovery::IsTheSnapshots(const ReplayedHeader& header) const {
+  return saved_head_.has_value() ? header.header.has_genesis()
+                                 : header.chain == snapshot_key_->chain();
+}
+
 absl::Status ChunkRecovery::TakeHeader(ReplayedHeader header) {
   if (held_headers_complete_ || !snapshot_key_.has_value()) return absl::OkStatus();
   const Place place = PlaceOf(header.header);
@@ -242,10 +247,7 @@ absl::Status ChunkRecovery::TakeHeader(ReplayedHeader header) {
   if (is_first && place != Place{snapshot_key_->round(), snapshot_key_->half()}) {
     return absl::OkStatus();
   }
-  const bool follows = !is_first ? header.header.prev_chain() == headers_.back().chain
-                       : saved_head_.has_value() ? header.header.has_genesis()
-                                                 : header.chain == snapshot_key_->chain();
-  if (!follows) {
+  if (is_first ? !IsTheSnapshots(header) : header.header.prev_chain() != headers_.back().chain) {
     Rebase();
     return absl::OkStatus();
   }
@@ -269,10 +271,7 @@ absl::Status ChunkRecovery::TakeSnapshot(ResidualSnapshot snapshot) {
   if (snapshot_complete_ || !snapshot_key_.has_value()) return absl::OkStatus();
   const uint64_t chain = saved_head_.has_value() ? saved_head_->chain() : snapshot_key_->chain();
   if (snapshot.chain != chain) return absl::OkStatus();
-  const size_t num_elements = description_->layout.chunks()[chunk_].num_elements;
-  std::vector<float> values(num_elements);
-  std::memcpy(values.data(), snapshot.payload->data(), snapshot.payload->size());
-  residual_ = std::make_shared<Residual>(std::move(values));
+  TALLY_ASSIGN_OR_RETURN(residual_, ResidualOf(snapshot));
   snapshot_complete_ = true;
   return absl::OkStatus();
 }

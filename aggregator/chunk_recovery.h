@@ -82,7 +82,8 @@ class ChunkRecovery {
   void Evict(const MemberId& member);
 
   // Takes what a member was asked for.
-  // Returns FAILED_PRECONDITION if it was not asked for this, or the piece is of another history.
+  // Returns FAILED_PRECONDITION if it was not asked for this, or the piece is of another history;
+  // INVALID_ARGUMENT if a value of a snapshot is not finite.
   absl::Status Take(const MemberId& member, Replayed piece);
   // Takes the outcome of the task that was given out last.
   void TakeOutcome(const ExchangeOutcome& outcome);
@@ -126,6 +127,8 @@ class ChunkRecovery {
   // The residual that the run began with, if somebody holds it who has not read the genesis yet.
   // Returns the holder; null: nobody.
   const MemberId* ChooseSaved();
+  // That of the entry which the snapshot follows.
+  bool IsTheSnapshots(const ReplayedHeader& header) const;
   // Completes the headers by those of the results.
   void JoinHeaders();
   void StartFolding();

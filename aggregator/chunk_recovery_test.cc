@@ -1,6 +1,7 @@
 #include "aggregator/chunk_recovery.h"
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
@@ -143,6 +144,10 @@ class ChunkRecoveryTest : public testing::Test {
     }
   }
 
+  static SharedBuffer Values(float value) {
+    return TakeResidualSnapshot(kChunk, {}, 0, std::vector<float>(kNumElements, value))->payload;
+  }
+
   std::shared_ptr<const JobDescription> description_;
   std::unique_ptr<ChunkRound> lost_;
   std::vector<std::shared_ptr<const StoredResult>> results_;  // the genesis first
@@ -274,18 +279,17 @@ TEST_F(ChunkRecoveryTest, TakesASavedResidualFromWhoLacksTheGenesis) {
                                        "w-1 KIND_SNAPSHOT 42..42"));
   Answer(asks[0], absl::nullopt);
   Answer(asks[1], absl::nullopt);
-  Buffer residual(kNumElements * sizeof(float));
-  std::fill(residual.bytes().begin(), residual.bytes().end(), uint8_t{0});
   ResidualSnapshot snapshot{
-      .chunk = kChunk,
-      .place = {41, 0},
-      .chain = 4242,
-      .payload = std::make_shared<const Buffer>(std::move(residual)),
-  };
+      .chunk = kChunk, .place = {41, 0}, .chain = 4242, .payload = Values(0.5f)};
   EXPECT_THAT(recovery_->Take(Member(1), snapshot), IsOk());
   recovery_->Proceed(true);
   EXPECT_NE(recovery_->phase(), ChunkRecovery::Phase::kDone) << "that was another run's";
   snapshot.chain = 4141;
+  const SharedBuffer good = snapshot.payload;
+  snapshot.payload = Values(std::numeric_limits<float>::quiet_NaN());
+  EXPECT_THAT(recovery_->Take(Member(1), snapshot),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("element 0 = nan")));
+  snapshot.payload = good;
   EXPECT_THAT(recovery_->Take(Member(1), snapshot), IsOk());
   recovery_->Proceed(true);
   ASSERT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);

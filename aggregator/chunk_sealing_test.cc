@@ -241,24 +241,39 @@ TEST_F(ChunkRoundTest, WhoTracksTheMeanStartsAnewWhereTheRosterChanges) {
 }
 
 // What tracks is told by exchanges; the newest entry of a chunk that is read back may have none.
-TEST_F(ChunkRoundTest, WhoTracksTheMeanStartsAnewAlsoAfterARestartWhereAllAbstained) {
+class RestartedChunkRoundTest : public ChunkRoundTest {
+ protected:
+  // All of so many members abstain; then the chunk is read back.
+  void RestartAfterAllAbstain(size_t num_members) {
+    for (size_t i = 0; i < num_members; ++i) ASSERT_THAT(Stage(i, Abstention()), IsOk());
+    const absl::StatusOr<ChunkRound::Sealing> nothing = round_->Seal(Now());
+    const StoredResult& head = *nothing->no_change->result;
+    ChunkRecovery::Recovered recovered;
+    recovered.results.push_back(
+        *CheckResult(head.message, head.payload, description_->layout, *HostBackends().front()));
+    recovered.roster = round_->history().roster();
+    round_ = std::make_unique<ChunkRound>(kSerial + 1, kChunk, description_);
+    round_->Restore(std::move(recovered), Now());
+  }
+};
+
+TEST_F(RestartedChunkRoundTest, WhoTracksTheMeanStartsAnew) {
   Form(2);
   StageAll(OverRoster(SignBlocks256()), {1, 2});
   Publish(*round_->Seal(Now()));
-  for (const size_t i : {0, 1}) ASSERT_THAT(Stage(i, Abstention()), IsOk());
-  const absl::StatusOr<ChunkRound::Sealing> nothing = round_->Seal(Now());
-  const StoredResult& head = *nothing->no_change->result;
-  ChunkRecovery::Recovered recovered;
-  recovered.results.push_back(
-      *CheckResult(head.message, head.payload, description_->layout, *HostBackends().front()));
-  recovered.roster = round_->history().roster();
-  round_ = std::make_unique<ChunkRound>(2, 1, description_);
-  round_->Restore(std::move(recovered), Now());
-
+  RestartAfterAllAbstain(2);
   round_->Evict(Member(1));
   ASSERT_THAT(Stage(0, Abstention()), IsOk());
   const absl::StatusOr<ChunkRound::Sealing> changed = round_->Seal(Now());
   EXPECT_TRUE(HeaderOf(*changed->no_change->result).tracking_rebase());
+}
+
+// The same for a rebase that a genesis has announced.
+TEST_F(RestartedChunkRoundTest, AnAnnouncedRebaseOutlivesARestart) {
+  genesis_ = round_->Form(RosterOf(2), {.other_workers = true}, Now());
+  RestartAfterAllAbstain(2);
+  StageAll(OverRoster(SignBlocks256()), {1, 2});
+  EXPECT_TRUE(HeaderOf(*Publish(*round_->Seal(Now()))).tracking_rebase());
 }
 
 TEST_F(ChunkRoundTest, ASnapshotOfTheResidualGoesToAMemberWhoStays) {

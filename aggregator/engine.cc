@@ -62,13 +62,6 @@ absl::StatusOr<Job*> Engine::FindOrCreate(const JobDescription& description, con
     if (starts && !job->formed()) {
       TALLY_RETURN_IF_ERROR(CheckSameStart(job->description(), description));
     }
-    // A whole job may have been killed and started again: nobody is there who could give the state.
-    if (starts && job->formed() && !job->connected()) {
-      return absl::UnavailableError(absl::StrCat(
-          "run ", description.run, " of job `", description.job,
-          "` lives here, though its workers are gone: `intent` = ", v1::Intent_Name(hello.intent()),
-          " must wait until one of them is back, or the run is forgotten"));
-    }
     return job;
   }
   if (hello.intent() == v1::INTENT_OBSERVER && has_ended) {

@@ -114,6 +114,14 @@ TEST_F(EngineTest, AWholeJobMayStartAgainWithTheSameRun) {
   EXPECT_EQ(first.NewestValue(0), 2);
 }
 
+// All streams break before anybody has read the genesis: these are the members, and say START.
+TEST_F(EngineTest, MembersThatHaveNotReadTheGenesisNeedNotWait) {
+  const std::vector<EngineWorker*> workers = StartRun(2);
+  for (EngineWorker* const worker : workers) driver_->Disconnect(worker->stream());
+  EXPECT_THAT(Join(Hello(0, 2)), IsOpen());
+  EXPECT_THAT(Join(Hello(1, 2)), IsOpen());
+}
+
 TEST_F(EngineTest, ARefusedHelloDisturbsNobody) {
   const std::vector<EngineWorker*> workers = StartRun(2);
   Join(Hello(0, 2).Job("job", 8));

@@ -245,9 +245,10 @@ class Job {
   absl::StatusOr<std::vector<std::shared_ptr<const StoredResult>>> MissedResults(
       const v1::Hello& hello, bool observes) const;
   absl::Status CheckMayEnter(const MemberId& member, const v1::Hello& hello) const;
-  // Tells an incarnation that comes too early the highest one.
-  absl::Status CheckMayObserve(StreamId stream, const MemberId& member, v1::Welcome welcome,
-                               Actions& actions) const;
+  // Tells an incarnation that comes too early the highest one. Who wants to begin the run must wait
+  // while nobody who has it is here.
+  absl::Status CheckMayObserve(StreamId stream, const MemberId& member, const v1::Hello& hello,
+                               v1::Welcome welcome, Actions& actions) const;
   // Tells an incarnation that is dead so, and what is counted of it.
   void SendFenced(StreamId stream, const MemberId& member, v1::Welcome welcome,
                   Actions& actions) const;

@@ -92,8 +92,8 @@ absl::Status Job::CheckMayEnter(const MemberId& member, const v1::Hello& hello) 
   return absl::OkStatus();
 }
 
-absl::Status Job::CheckMayObserve(StreamId stream, const MemberId& member, v1::Welcome welcome,
-                                  Actions& actions) const {
+absl::Status Job::CheckMayObserve(StreamId stream, const MemberId& member, const v1::Hello& hello,
+                                  v1::Welcome welcome, Actions& actions) const {
   const auto fence = fences_.find(member.worker);
   const uint64_t dead = fence == fences_.end() ? 0 : fence->second;
   const uint64_t here = IncarnationHere(member.worker);
@@ -102,6 +102,13 @@ absl::Status Job::CheckMayObserve(StreamId stream, const MemberId& member, v1::W
     return absl::AbortedError(absl::StrCat("`member.incarnation` = ", member.incarnation,
                                            ", must be later than ", std::max(dead, here),
                                            " of worker `", member.worker, "`"));
+  }
+  // A whole job may have been killed and started again: nobody is here who could give the state.
+  if (hello.intent() != v1::INTENT_OBSERVER && !HoldsHistory(hello) && !connected()) {
+    return absl::UnavailableError(absl::StrCat(
+        "run ", description_->run, " of job `", description_->job,
+        "` lives here, though its workers are gone: `intent` = ", v1::Intent_Name(hello.intent()),
+        " must wait until one of them is back, or the run is forgotten"));
   }
   if (observers_.count(member.worker) == 0 && observers_.size() >= kMaxObservers) {
     return absl::ResourceExhaustedError(
@@ -172,7 +179,7 @@ absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1:
   if (!observes && fence != fences_.end() && member.incarnation <= fence->second) {
     SendFenced(stream, member, welcome, actions);
   }
-  TALLY_RETURN_IF_ERROR(observes ? CheckMayObserve(stream, member, welcome, actions)
+  TALLY_RETURN_IF_ERROR(observes ? CheckMayObserve(stream, member, hello, welcome, actions)
                                  : CheckMayEnter(member, hello));
   std::vector<std::shared_ptr<const StoredResult>> missed;
   if (formed_) {

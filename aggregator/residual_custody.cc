@@ -1,9 +1,11 @@
 #include "aggregator/residual_custody.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/digest.h"
 #include "codecs/custodians.h"
 
@@ -18,6 +20,18 @@ std::shared_ptr<const ResidualSnapshot> TakeResidualSnapshot(uint32_t chunk, con
   snapshot.payload_digest = Digest64(std::as_const(payload).bytes());
   snapshot.payload = std::make_shared<const Buffer>(std::move(payload));
   return std::make_shared<const ResidualSnapshot>(std::move(snapshot));
+}
+
+absl::StatusOr<std::shared_ptr<Residual>> ResidualOf(const ResidualSnapshot& snapshot) {
+  std::vector<float> values(snapshot.payload->size() / sizeof(float));
+  std::memcpy(values.data(), snapshot.payload->data(), snapshot.payload->size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (std::isfinite(values[i])) continue;
+    return absl::InvalidArgumentError(absl::StrCat("`residual_snapshot` of chunk ", snapshot.chunk,
+                                                   ": element ", i, " = ", values[i],
+                                                   ", must be finite"));
+  }
+  return std::make_shared<Residual>(std::move(values));
 }
 
 bool ResidualCustody::IsDue(const Place& place, bool names_departure) const {

@@ -7,8 +7,10 @@
 #include <memory>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/types/optional.h"
 #include "absl/types/span.h"
+#include "aggregator/residual.h"
 #include "base/buffer.h"
 #include "codecs/place.h"
 #include "codecs/roster.h"
@@ -28,6 +30,10 @@ struct ResidualSnapshot {
 std::shared_ptr<const ResidualSnapshot> TakeResidualSnapshot(uint32_t chunk, const Place& place,
                                                              uint64_t chain,
                                                              absl::Span<const float> residual);
+
+// The residual that a worker has given back.
+// Returns INVALID_ARGUMENT, naming chunk, element, value and rule, if a value is not finite.
+absl::StatusOr<std::shared_ptr<Residual>> ResidualOf(const ResidualSnapshot& snapshot);
 
 // The newest entry after which the residual is safe.
 struct ResidualFloor {

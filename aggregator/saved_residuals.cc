@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -103,15 +102,7 @@ absl::Status SavedResiduals::Take(const MemberId& member, const ResidualSnapshot
   if (!chunk.is_missing() || chunk.asked != member || snapshot.chain != chunk.head.chain()) {
     return absl::OkStatus();
   }
-  std::vector<float> values(description_->layout.chunks()[snapshot.chunk].num_elements);
-  std::memcpy(values.data(), snapshot.payload->data(), snapshot.payload->size());
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (std::isfinite(values[i])) continue;
-    return absl::InvalidArgumentError(absl::StrCat("`residual_snapshot` of chunk ", snapshot.chunk,
-                                                   ": element ", i, " = ", values[i],
-                                                   ", must be finite"));
-  }
-  chunk.residual = std::make_shared<Residual>(std::move(values));
+  TALLY_ASSIGN_OR_RETURN(chunk.residual, ResidualOf(snapshot));
   return absl::OkStatus();
 }
 
