@@ -52,8 +52,9 @@ absl::Status HistoryModel::Append(const AppliedEntry& entry) {
   TALLY_ASSIGN_OR_RETURN(const std::vector<MemberId> participants,
                          roster_.Participants(header.participants()));
   if (header.has_exchange()) TALLY_RETURN_IF_ERROR(Recompute(entry, participants));
-  if (tracks_ && !header.tracking_rebase() && !CheckTracking().ok()) {
-    return Wrong(entry, std::string(CheckTracking().message()));
+  if (tracks_ && !header.tracking_rebase()) {
+    const absl::Status status = CheckTracking();
+    if (!status.ok()) return Wrong(entry, std::string(status.message()));
   }
   TALLY_ASSIGN_OR_RETURN(roster_, roster_.After(header));
   if (header.tracking_rebase()) {

@@ -160,11 +160,14 @@ absl::Status CheckSettlements(const SimulationReport& report, uint32_t chunk,
   return absl::OkStatus();
 }
 
-// The worker's last entry is one that a crash undid. Then it has been evicted since, and what it
-// took out for it is not added back (docs/adr/0012-settling-by-the-last-counted-exchange.md).
-bool ReadUndone(const History& history, uint32_t chunk, const std::vector<AppliedEntry>& entries) {
+// The worker's last entry counts it, and a crash undid that. It has been evicted since, and does
+// not add back what it took out (docs/adr/0012-settling-by-the-last-counted-exchange.md).
+bool CountsUndone(const History& history, uint32_t chunk,
+                  const std::vector<AppliedEntry>& entries) {
   const auto found = history.find(chunk);
-  if (found == history.end() || found->second.empty()) return false;
+  if (found == history.end() || found->second.empty() || !found->second.back().counted) {
+    return false;
+  }
   const AppliedEntry& last = found->second.back();
   return std::any_of(entries.begin(), entries.end(), [&](const AppliedEntry& entry) {
     return entry.place == last.place && entry.chain != last.chain;
@@ -180,7 +183,6 @@ absl::Status CheckBooks(const SimulationReport& report, const HistoryModel& mode
     if (history == report.histories().end() || OutlivedTheRun(history->second, last_round)) {
       continue;
     }
-    if (ReadUndone(history->second, chunk, entries)) continue;
     if (Tracks(report.description->layout, chunk)) {
       if (!books.saw_the_end || !model.roster().Has(books.member)) continue;
       if (model.tracked().at(worker) != books.own.tracked(chunk)) {
@@ -189,7 +191,15 @@ absl::Status CheckBooks(const SimulationReport& report, const HistoryModel& mode
       }
       continue;
     }
-    const std::vector<double> taken = books.own.TakenOut(chunk);
+    std::vector<double> taken = books.own.TakenOut(chunk);
+    if (CountsUndone(history->second, chunk, entries)) {
+      if (!WasEvicted(entries, worker)) {
+        return absl::DataLossError(
+            absl::StrCat(worker, ", chunk ", chunk, ": is in no history, but was not evicted"));
+      }
+      const std::vector<float>& undone = books.own.last_taken(chunk);
+      for (size_t i = 0; i < taken.size(); ++i) taken[i] -= undone[i];
+    }
     const auto found = model.counted().find(books.process);
     for (size_t i = 0; i < taken.size(); ++i) {
       const double counted = found == model.counted().end() ? 0.0 : found->second[i];

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "absl/types/variant.h"
 #include "base/choices.h"
@@ -130,6 +131,7 @@ void PrivateState::TakeOut(uint32_t chunk) {
   for (size_t i = 0; i < state.packed.size(); ++i) {
     state.kept[i] += tracks ? state.packed[i] : -state.packed[i];
   }
+  state.last_taken = std::move(state.packed);
   state.packed.clear();
 }
 

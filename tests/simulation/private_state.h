@@ -37,6 +37,8 @@ class PrivateState {
   std::vector<float> residual() const;
   // What was put in and inherited, less the residual: what was taken out.
   std::vector<double> TakenOut(uint32_t chunk) const;
+  // [num_elements] What was taken out last.
+  const std::vector<float>& last_taken(uint32_t chunk) const { return chunks_[chunk].last_taken; }
   // Of a tracked chunk.
   const std::vector<float>& tracked(uint32_t chunk) const { return chunks_[chunk].kept; }
 
@@ -44,6 +46,7 @@ class PrivateState {
   struct Chunk {
     std::vector<float> kept;    // the residual, or what is tracked
     std::vector<float> packed;  // what the last contribution stands for; empty: nothing
+    std::vector<float> last_taken;
     std::vector<double> put_in;
   };
 

@@ -9,7 +9,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/simulation/schedule.h"
+#include "tests/simulation/scripted_exchange.h"
 #include "tests/simulation/simulation.h"
+#include "tests/util/live_bytes.h"
 #include "tests/util/status_matchers.h"
 
 namespace tally {
@@ -272,6 +274,20 @@ TEST_F(ScenarioTest, AMinorityIsCutOff) {
     }
     EXPECT_THAT(Evicted(Play(options)), ElementsAre("w-1", "w-3"));
   }
+}
+
+// What an aggregator is admitted with is far above what such small chunks take: so that nothing
+// grows with the rounds but the chains that it keeps, 4,096 of 16 bytes per chunk.
+TEST(SimulationTest, AnAggregatorHoldsNoMoreAfterManyRounds) {
+  if (!KnowsOwners()) GTEST_SKIP() << "a sanitizer counts what is allocated";
+  SimulationOptions options;
+  options.aggregators = 1;
+  options.rounds = 200;
+  const int64_t after_few = Simulate(options).aggregators.front().peak_bytes;
+  options.rounds = 2'000;
+  const int64_t after_many = Simulate(options).aggregators.front().peak_bytes;
+  const auto num_chunks = static_cast<int64_t>(SimulatedLayout(options.dealt).chunks().size());
+  EXPECT_LE(after_many - after_few, num_chunks * 2'000 * 32);
 }
 
 }  // namespace

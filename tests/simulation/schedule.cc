@@ -4,7 +4,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/choices.h"
 #include "base/status_macros.h"
@@ -14,26 +13,15 @@
 namespace tally {
 namespace {
 
-// Also one that had left already, and that no header names.
-bool AnybodyEvicted(const Simulated& simulated, uint32_t job) {
-  const std::string prefix = absl::StrCat("job `job-", job, "`");
-  for (const AggregatorReport& aggregator : simulated.aggregators) {
-    for (const std::string& news : aggregator.announcements) {
-      if (absl::StartsWith(news, prefix) && absl::StrContains(news, "was evicted")) return true;
-    }
-  }
-  return false;
-}
-
-absl::Status CheckJob(const SimulationOptions& options, uint32_t job, const Simulated& simulated) {
-  const SimulationReport& report = simulated.jobs[job];
+absl::Status CheckJob(const SimulationOptions& options, uint32_t job,
+                      const SimulationReport& report) {
   TALLY_RETURN_IF_ERROR(report.status);
   TALLY_RETURN_IF_ERROR(CheckInvariants(report, options.rounds - 1));
   if (!report.killed_workers.empty() || !report.late_leavers.empty() ||
       !report.evicted_workers.empty()) {
     return absl::OkStatus();
   }
-  if (!AnybodyEvicted(simulated, job)) TALLY_RETURN_IF_ERROR(CheckNothingLost(report));
+  if (!report.anybody_evicted) TALLY_RETURN_IF_ERROR(CheckNothingLost(report));
   // Who came or went when, and who was late, depends on the time that faults take.
   if (!report.newcomers.empty() || !report.early_leavers.empty() || options.max_late > 0) {
     return absl::OkStatus();
@@ -107,7 +95,7 @@ SimulationOptions ScheduleOf(uint64_t seed) {
 absl::Status CheckSchedule(const SimulationOptions& options) {
   const Simulated simulated = Simulate(options);
   for (uint32_t job = 0; job < simulated.jobs.size(); ++job) {
-    TALLY_RETURN_IF_ERROR(CheckJob(options, job, simulated));
+    TALLY_RETURN_IF_ERROR(CheckJob(options, job, simulated.jobs[job]));
   }
   for (size_t a = 0; a < simulated.aggregators.size(); ++a) {
     TALLY_RETURN_IF_ERROR(CheckMemory(a, simulated.aggregators[a]));

@@ -12,7 +12,7 @@
 #include "base/status_macros.h"
 #include "kernels/host_backends.h"
 #include "tests/simulation/simulated_worker.h"
-#include "tests/util/memory_owner.h"
+#include "tests/util/live_bytes.h"
 
 namespace tally {
 namespace {
@@ -62,7 +62,7 @@ void SimulatedAggregator::Run(const std::function<Actions()>& call) {
     const MemoryOwner owner(index_);
     return call();
   }();
-  peak_bytes_ = std::max(peak_bytes_, OwnedBytes(index_));
+  peak_bytes_ = std::max(peak_bytes_, LiveBytesOf(index_));
   CarryOut(std::move(actions));
 }
 

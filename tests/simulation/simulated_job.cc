@@ -125,16 +125,20 @@ bool SimulatedJob::IsNewcomer(const SimulatedWorker& worker) const {
                       [&](const auto& starter) { return starter.get() == &worker; });
 }
 
-bool SimulatedJob::WasEvicted(const SimulatedWorker& worker) const {
-  if (worker.was_evicted() || !worker.has_lost_track()) return worker.was_evicted();
+bool SimulatedJob::WasAnnounced(const std::string& event) const {
   const std::string job = absl::StrCat("job `job-", index_, "`");
-  const std::string eviction = absl::StrCat("worker `", worker.name(), "` was evicted");
   return std::any_of(aggregators_->begin(), aggregators_->end(), [&](const auto& aggregator) {
     const std::vector<std::string>& news = aggregator->announcements();
     return std::any_of(news.begin(), news.end(), [&](const std::string& text) {
-      return absl::StartsWith(text, job) && absl::StrContains(text, eviction);
+      return absl::StartsWith(text, job) && absl::StrContains(text, event);
     });
   });
+}
+
+bool SimulatedJob::WasEvicted(const SimulatedWorker& worker) const {
+  return worker.was_evicted() ||
+         (worker.has_lost_track() &&
+          WasAnnounced(absl::StrCat("worker `", worker.name(), "` was evicted")));
 }
 
 void SimulatedJob::AwaitRestart() {
@@ -280,6 +284,7 @@ void SimulatedJob::Play(const ScriptedFault& fault, absl::Time end) {
 SimulationReport SimulatedJob::Report() {
   report_.status = Verdict();
   report_.runs.push_back(ReportRun(options_.rounds));
+  report_.anybody_evicted = WasAnnounced("was evicted");
   for (const auto& worker : workers_) {
     // Who comes after the end begins the run anew, and has nothing to do with this one.
     if (IsNewcomer(*worker) && !worker->is_newcomer()) continue;

@@ -53,6 +53,8 @@ class SimulatedJob {
   // Nobody starts a run without those that it expects, and nobody waits for them for ever.
   bool all_started() const;
   bool IsNewcomer(const SimulatedWorker& worker) const;
+  // Some aggregator has told its operator so of this job.
+  bool WasAnnounced(const std::string& event) const;
   // It was, and knows, if only that the run has gone on: an aggregator that has forgotten the run
   // and read it back says no more.
   bool WasEvicted(const SimulatedWorker& worker) const;

@@ -308,7 +308,8 @@ bool SimulatedWorker::SaveIfDue() {
 
 void SimulatedWorker::GoOn() {
   if (finished() || thinking_ || !session_.started() || session_.missing_results() > 0) return;
-  if (session_.evicted() ? !session_.settled() : SaveIfDue()) return;
+  if (session_.evicted() && !session_.settled()) return;
+  if (!session_.evicted() && SaveIfDue()) return;
   thinking_ = true;
   absl::Duration longest = std::min(options_.longest_thought, absl::Milliseconds(20));
   if (options_.longest_thought > longest && choices_.OneIn(8)) longest = options_.longest_thought;

@@ -48,7 +48,6 @@ class Simulation {
     for (uint32_t a = 0; a < aggregators_.size(); ++a) {
       AggregatorReport& report = simulated.aggregators.emplace_back();
       report.peak_bytes = aggregators_[a]->peak_bytes();
-      report.announcements = aggregators_[a]->announcements();
       for (const auto& job : jobs_) report.admitted_bytes += job->AdmittedBytes(a);
     }
     for (const auto& job : jobs_) simulated.jobs.push_back(job->Report());

@@ -4,7 +4,6 @@
 #define TALLY_TESTS_SIMULATION_SIMULATION_H_
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -88,8 +87,6 @@ struct AggregatorReport {
   // What it has held at most, and what it has admitted its jobs with.
   int64_t peak_bytes = 0;
   uint64_t admitted_bytes = 0;
-  // What it has told its operator.
-  std::vector<std::string> announcements;
 };
 
 struct Simulated {

@@ -48,6 +48,9 @@ struct SimulationReport {
   std::vector<std::string> killed_workers;
   // Workers whose Leave ended with DEADLINE_EXCEEDED: it is not known who has their last results.
   std::vector<std::string> late_leavers;
+  // Aggregators have told their operators of an eviction, maybe of a leaver's, which no header
+  // names.
+  bool anybody_evicted = false;
   // Workers that were held for dead while they stood still, and told so.
   std::vector<std::string> evicted_workers;
   // Workers that were late, returned to observer, and had not come in again when the run was over.

@@ -31,5 +31,24 @@ TEST(LiveBytesTest, CountsWhatIsHeldAndNoLonger) {
   EXPECT_EQ(after, before);
 }
 
+TEST(LiveBytesTest, BelongToWhoeverAllocatedThem) {
+  if (!KnowsOwners()) GTEST_SKIP() << "a sanitizer counts what is allocated";
+  std::unique_ptr<Buffer> mine;
+  std::unique_ptr<Buffer> others;
+  {
+    const MemoryOwner owner(3);
+    mine = std::make_unique<Buffer>(10'000);
+    {
+      const MemoryOwner another(4);
+      others = std::make_unique<Buffer>(20'000);
+    }
+  }
+  EXPECT_THAT(LiveBytesOf(3), AllOf(Ge(10'000), Lt(10'500)));
+  EXPECT_THAT(LiveBytesOf(4), AllOf(Ge(20'000), Lt(20'500)));
+  mine = nullptr;
+  EXPECT_EQ(LiveBytesOf(3), 0);
+  EXPECT_GT(LiveBytesOf(4), 0);
+}
+
 }  // namespace
 }  // namespace tally
