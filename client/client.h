@@ -32,6 +32,9 @@ struct ClientStatistics {
   // Contributions of a worker that was evicted of which nobody could tell any more whether they
   // count: they were taken out of its residual.
   uint64_t unsettled_contributions = 0;
+  // Contributions of a worker that was evicted which a result counted that a crash undid before
+  // anybody else had it: they are in no result now, nor in its residual.
+  uint64_t undone_contributions = 0;
   // Norms (2) of what this worker has handed over when it left, and of what nobody has taken.
   double handed_over_norm = 0;
   double discarded_norm = 0;

@@ -162,6 +162,7 @@ class ClientImpl final : public Client, private Transport::Events {
     statistics.reconnects = counters.reconnects;
     statistics.missed_contributions = counters.missed_contributions;
     statistics.unsettled_contributions = counters.unsettled_contributions;
+    statistics.undone_contributions = counters.undone_contributions;
     if (const Bequest* const bequest = session_.bequest()) {
       statistics.handed_over_norm = bequest->handed_over_norm();
       statistics.discarded_norm = bequest->discarded_norm();

@@ -67,6 +67,8 @@ class Session {
     uint64_t missed_contributions = 0;
     // Contributions of a worker that was evicted of which nobody knows whether they count.
     uint64_t unsettled_contributions = 0;
+    // Those that it has seen counted, in a history that did not survive.
+    uint64_t undone_contributions = 0;
   };
 
   // `options` are valid (ValidateClientOptions). Nothing happens before the first Tick.
@@ -218,6 +220,8 @@ class Session {
     absl::optional<SavedEntry> saved;
     // When the newest result came.
     absl::Time applied_at;
+    // The newest exchange whose header counts this worker.
+    absl::optional<Place> last_counted;
   };
   // One aggregator and its chunks: number `aggregator` and every size-of-the-list-th after it.
   // Their positions count 0, 1, 2...
@@ -268,6 +272,8 @@ class Session {
   // as they tell in time. Where nobody tells it counts.
   void LearnEvicted(const std::string& why, absl::Time now);
   void OnFenced(size_t aggregator, const v1::Welcome& welcome, absl::Time now);
+  // The chunk's aggregator counts this worker in that exchange, and in no later one.
+  void SettleBy(const Place& last_counted, uint32_t chunk);
   void Settle(uint32_t chunk, bool counted);
   // Settles what is open there without anybody's word.
   void SettleUntold(size_t aggregator);

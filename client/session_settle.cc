@@ -68,17 +68,25 @@ void Session::OnFenced(size_t aggregator, const v1::Welcome& welcome, absl::Time
   LearnEvicted(absl::StrCat(aggregators_[aggregator].link.Place(), ": "), now);
   for (const v1::Welcome::ChunkState& state : welcome.chunks()) {
     if (state.chunk() >= chunks_.size() || state.chunk() % aggregators_.size() != aggregator ||
-        !state.has_last_counted() || !chunks_[state.chunk()].open.has_value()) {
+        !state.has_last_counted()) {
       continue;
     }
-    const v1::Contribution& sent = chunks_[state.chunk()].open->message;
-    const Place last = {state.last_counted().round(), state.last_counted().half()};
-    const bool counted = PlaceIndex(last, options_.first_round) >=
-                         PlaceIndex({sent.round(), sent.half()}, options_.first_round);
-    Settle(state.chunk(), counted && !sent.abstain());
+    SettleBy({state.last_counted().round(), state.last_counted().half()}, state.chunk());
   }
   SettleUntold(aggregator);
   aggregators_[aggregator].link.End();
+}
+
+void Session::SettleBy(const Place& last_counted, uint32_t chunk) {
+  const auto is_counted = [&](const Place& place) {
+    return PlaceIndex(last_counted, options_.first_round) >=
+           PlaceIndex(place, options_.first_round);
+  };
+  const absl::optional<Place>& seen = chunks_[chunk].last_counted;
+  if (seen.has_value() && !is_counted(*seen)) ++counters_.undone_contributions;
+  if (!chunks_[chunk].open.has_value()) return;
+  const v1::Contribution& sent = chunks_[chunk].open->message;
+  Settle(chunk, is_counted({sent.round(), sent.half()}) && !sent.abstain());
 }
 
 void Session::SettleUntold(size_t aggregator) {

@@ -17,6 +17,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
+constexpr uint64_t kGenesisRound = ~uint64_t{0};
+
 ClientOptions ElasticOptions() {
   ClientOptions options = OptionsOf(2, 4);
   options.elastic = true;
@@ -71,6 +73,15 @@ TEST_F(SessionSettleTest, WhatWasSentCountsWhereItIsCounted) {
   EXPECT_THAT(driver_.StartRound(),
               StatusIs(absl::StatusCode::kAborted,
                        AllOf(HasSubstr("worker `w-1`/11 was evicted"), HasSubstr("come anew"))));
+}
+
+// The aggregator was killed after this worker alone had read results of round 0.
+TEST_F(SessionSettleTest, WhatWasUndoneIsReported) {
+  for (uint32_t chunk = 0; chunk < 4; ++chunk) ASSERT_THAT(driver_.Contribute(chunk), IsOk());
+  Fence(0, {0, 0});
+  EXPECT_EQ(driver_.session().counters().undone_contributions, 0u);
+  Fence(1, {kGenesisRound, kGenesisRound});
+  EXPECT_EQ(driver_.session().counters().undone_contributions, 2u);
 }
 
 TEST_F(SessionSettleTest, WhatIsPutInAfterwardsIsMissed) {

@@ -46,7 +46,8 @@ absl::StatusOr<TrainingReport> TrainThroughEvictions(const TrainerOptions& optio
     LogWarning(absl::StrCat(report.status().message(), "; a residual of norm ",
                             optimizer->statistics().residual_norm, " comes with it; of ",
                             client->statistics().unsettled_contributions,
-                            " contributions nobody could tell"));
+                            " contributions nobody could tell, and ",
+                            client->statistics().undone_contributions, " were undone"));
     TALLY_RETURN_IF_ERROR(TakeInheritances(client.get(), optimizer.get()));
     kept_residual = optimizer->Residual();
     // What is exchanged without compression leaves none.
