@@ -19,6 +19,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Optional;
@@ -75,6 +76,31 @@ TEST_F(EngineResumeTest, ARunBeginsWhenItsResidualsAreBack) {
   EXPECT_FALSE(genesis.tracking_rebase());
   EXPECT_FALSE(driver_->inbox(first).results[0]->message.advice().floor_is_zero())
       << "whoever kept it keeps it";
+}
+
+// The aggregator died when w-0 alone had read the genesis; the holder is the first to be back.
+TEST_F(EngineResumeTest, AHolderMayComeBeforeAnybodyWhoHasReadTheGenesis) {
+  const StreamId holder = Resume(1);
+  v1::Hello reader = Starter(0, 800).Intent(v1::INTENT_MEMBER).Build();
+  v1::Hello::EpochRoster& group = *reader.add_rosters();
+  *group.add_roster() = EncodeMember({"w-0", 100});
+  *group.add_roster() = EncodeMember({"w-1", 101});
+  v1::ChunkProgress& progress = *reader.add_chunks();
+  progress.mutable_head()->set_round(799);
+  progress.mutable_head()->set_chain(0xdef);
+  for (v1::RoundRange* const range : {progress.mutable_results(), progress.mutable_headers()}) {
+    range->set_first(799);
+    range->set_last(799);
+  }
+  const StreamId first = driver_->Open(reader);
+  const auto kinds = [&](StreamId stream) {
+    std::vector<v1::Need::Kind> found;
+    for (const v1::Need& need : driver_->inbox(stream).needs) found.push_back(need.kind());
+    return found;
+  };
+  EXPECT_THAT(kinds(first), ElementsAre(v1::Need::KIND_RESULT, v1::Need::KIND_HEADER))
+      << "nothing would follow the header of a residual that is given up";
+  EXPECT_THAT(kinds(holder), Contains(v1::Need::KIND_SNAPSHOT));
 }
 
 TEST_F(EngineResumeTest, AHolderWhoGoesAndComesBackIsAskedAgain) {

@@ -22,8 +22,9 @@ bool ClaimsMembership(const v1::Hello& hello) {
 void Job::BeginRecovery() {
   recovery_.emplace(serial_, description_, window_chunks_);
   for (const auto& [worker, state] : members_) {
-    // It cannot fail: the Hello says nothing.
-    recovery_->Enter({worker, state.incarnation}, v1::Hello()).IgnoreError();
+    // They have read no history. It cannot fail: what they hold was checked when they came.
+    const MemberId member = {worker, state.incarnation};
+    recovery_->Enter(member, saved_.HoldingsOf(member)).IgnoreError();
   }
 }
 

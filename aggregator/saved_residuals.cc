@@ -81,6 +81,22 @@ void SavedResiduals::Withdraw(const MemberId& member) {
   }
 }
 
+v1::Hello SavedResiduals::HoldingsOf(const MemberId& member) const {
+  v1::Hello hello;
+  for (const auto& [index, chunk] : chunks_) {
+    const auto holder = chunk.holders.find(member.worker);
+    if (holder == chunk.holders.end() || holder->second != member) continue;
+    v1::ChunkProgress& progress = *hello.add_chunks();
+    progress.set_chunk(index);
+    v1::ChunkProgress::Saved& saved = *progress.mutable_saved();
+    *saved.mutable_head() = chunk.head;
+    saved.set_residual_norm(chunk.residual_norm);
+    saved.set_workers_digest(chunk.workers_digest);
+    saved.set_holds_residual(true);
+  }
+  return hello;
+}
+
 std::vector<SavedResiduals::Ask> SavedResiduals::TakeAsks() {
   std::vector<Ask> asks;
   for (auto& [index, chunk] : chunks_) {

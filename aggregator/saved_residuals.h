@@ -57,6 +57,9 @@ class SavedResiduals {
   // It has gone.
   void Withdraw(const MemberId& member);
 
+  // What the worker, which is here, has told of residuals that it holds, as in its Hello.
+  v1::Hello HoldingsOf(const MemberId& member) const;
+
   // Snapshots that holders have not been asked for.
   std::vector<Ask> TakeAsks();
   // Takes a snapshot. One that nobody waits for is dropped.
