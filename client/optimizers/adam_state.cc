@@ -24,34 +24,22 @@ bool AllPositive(const float* group) {
 
 AdamState::AdamState(const AdamOptions& options, bool amsgrad, uint64_t num_elements,
                      const Backend* backend)
-    : options_(options),
+    : factors_(options),
       backend_(backend),
       first_moment_(num_elements),
       second_moment_(num_elements),
       largest_moment_(amsgrad ? num_elements : 0),
       gradient_(kTileElements) {}
 
-void AdamState::BeginStep(bool moves_second_moment) {
-  first_power_ *= options_.beta1;
-  if (moves_second_moment) second_power_ *= options_.beta2;
-}
-
-float AdamState::first_correction() const {
-  return options_.bias_correction ? static_cast<float>(1.0 / (1.0 - first_power_)) : 1.0f;
-}
-
-float AdamState::second_correction() const {
-  return options_.bias_correction ? static_cast<float>(1.0 / second_weight()) : 1.0f;
-}
-
 absl::Status AdamState::MoveMoments(uint64_t offset, absl::Span<const float> gradient) {
   const absl::Span<float> first = first_moment(offset, gradient.size());
   const absl::Span<float> second = absl::MakeSpan(second_moment_).subspan(offset, gradient.size());
-  const float one_minus_beta2 = 1.0f - options_.beta2;
+  const float beta2 = factors_.options().beta2;
+  const float one_minus_beta2 = 1.0f - beta2;
   for (size_t i = 0; i < gradient.size(); ++i) {
-    second[i] = options_.beta2 * second[i] + one_minus_beta2 * (gradient[i] * gradient[i]);
+    second[i] = beta2 * second[i] + one_minus_beta2 * (gradient[i] * gradient[i]);
   }
-  return backend_->Blend(options_.beta1, first, one_minus_beta1(), gradient, first);
+  return backend_->Blend(beta1(), first, one_minus_beta1(), gradient, first);
 }
 
 void AdamState::DropWithoutVariance(uint64_t offset, absl::Span<float> values) const {
@@ -69,20 +57,22 @@ AdamArgs AdamState::Arguments(uint64_t offset, absl::Span<const float> gradient,
     return moment.empty() ? absl::Span<float>()
                           : absl::MakeSpan(moment).subspan(offset, parameters.size());
   };
-  return {.parameters = parameters,
-          .first_moment = range(first_moment_),
-          .second_moment = range(second_moment_),
-          .largest_moment = range(largest_moment_),
-          .gradient = gradient,
-          .beta1 = options_.beta1,
-          .one_minus_beta1 = 1.0f - options_.beta1,
-          .beta2 = options_.beta2,
-          .one_minus_beta2 = 1.0f - options_.beta2,
-          .learning_rate = options_.learning_rate,
-          .first_correction = first_correction(),
-          .second_correction = second_correction(),
-          .epsilon = options_.epsilon,
-          .weight_decay = options_.weight_decay};
+  AdamArgs arguments = factors_.Step();
+  arguments.parameters = parameters;
+  arguments.first_moment = range(first_moment_);
+  arguments.second_moment = range(second_moment_);
+  arguments.largest_moment = range(largest_moment_);
+  arguments.gradient = gradient;
+  return arguments;
+}
+
+MomentumArgs AdamState::FixedArguments(uint64_t offset, float second_correction,
+                                       absl::Span<float> parameters) {
+  MomentumArgs arguments = factors_.MomentumStep(second_correction);
+  arguments.parameters = parameters;
+  arguments.first_moment = first_moment(offset, parameters.size());
+  arguments.second_moment = second_moment(offset, parameters.size());
+  return arguments;
 }
 
 absl::Status AdamState::Step(uint64_t offset, absl::Span<const float> gradient,
@@ -93,10 +83,10 @@ absl::Status AdamState::Step(uint64_t offset, absl::Span<const float> gradient,
 absl::Status AdamState::StepWithMomentum(uint64_t offset, absl::Span<const float> momentum,
                                          absl::Span<float> parameters) {
   AdamArgs arguments = Arguments(offset, momentum, parameters);
-  const double beta1 = options_.beta1;
+  const double beta1 = factors_.options().beta1;
   arguments.beta1 = 0.0f;
   arguments.one_minus_beta1 = 1.0f;
-  arguments.one_minus_beta2 = static_cast<float>((1.0 - static_cast<double>(options_.beta2)) *
+  arguments.one_minus_beta2 = static_cast<float>((1.0 - static_cast<double>(arguments.beta2)) *
                                                  (1.0 + beta1) / (1.0 - beta1));
   return backend_->AdamStep(arguments);
 }
@@ -105,7 +95,7 @@ void AdamState::WriteRoot(uint64_t offset, absl::Span<float> out) const {
   const std::vector<float>& moment = largest_moment_.empty() ? second_moment_ : largest_moment_;
   const float correction = second_correction();
   for (size_t i = 0; i < out.size(); ++i) {
-    out[i] = std::sqrt(moment[offset + i] * correction) + options_.epsilon;
+    out[i] = std::sqrt(moment[offset + i] * correction) + factors_.options().epsilon;
   }
 }
 
@@ -124,47 +114,34 @@ absl::Status AdamState::StepWithPayload(uint64_t offset, DType dtype,
 
 absl::Status AdamState::StepWithFixedVariance(uint64_t offset, float second_correction,
                                               absl::Span<float> parameters) {
-  return StepWithFixedVariance(offset, second_correction, options_.learning_rate, parameters);
+  return backend_->MomentumStep(FixedArguments(offset, second_correction, parameters));
 }
 
 absl::Status AdamState::StepWithFixedVariance(uint64_t offset, float second_correction,
                                               float learning_rate, absl::Span<float> parameters) {
-  return backend_->MomentumStep({.parameters = parameters,
-                                 .first_moment = first_moment(offset, parameters.size()),
-                                 .second_moment = second_moment(offset, parameters.size()),
-                                 .learning_rate = learning_rate,
-                                 .first_correction = first_correction(),
-                                 .second_correction = second_correction,
-                                 .epsilon = options_.epsilon,
-                                 .weight_decay = options_.weight_decay});
+  MomentumArgs arguments = FixedArguments(offset, second_correction, parameters);
+  arguments.learning_rate = learning_rate;
+  return backend_->MomentumStep(arguments);
 }
 
 absl::Status AdamState::Direction(uint64_t offset, float second_correction, absl::Span<float> out) {
   // A step of -1 from the origin.
   std::fill(out.begin(), out.end(), 0.0f);
-  return backend_->MomentumStep({.parameters = out,
-                                 .first_moment = first_moment(offset, out.size()),
-                                 .second_moment = second_moment(offset, out.size()),
-                                 .learning_rate = -1.0f,
-                                 .first_correction = first_correction(),
-                                 .second_correction = second_correction,
-                                 .epsilon = options_.epsilon,
-                                 .weight_decay = 0.0f});
+  MomentumArgs arguments = FixedArguments(offset, second_correction, out);
+  arguments.learning_rate = -1.0f;
+  arguments.weight_decay = 0.0f;
+  return backend_->MomentumStep(arguments);
 }
 
 void AdamState::Save(SavedStateWriter& writer) const {
-  const double powers[] = {first_power_, second_power_};
-  writer.AddValues<double>("beta_powers", powers);
+  factors_.Save(writer);
   writer.AddValues<float>("first_moment", first_moment_);
   writer.AddValues<float>("second_moment", second_moment_);
   writer.AddValues<float>("largest_moment", largest_moment_);
 }
 
 absl::Status AdamState::Load(const SavedState& saved) {
-  double powers[2];
-  TALLY_RETURN_IF_ERROR(saved.Values("beta_powers", absl::MakeSpan(powers)));
-  first_power_ = powers[0];
-  second_power_ = powers[1];
+  TALLY_RETURN_IF_ERROR(factors_.Load(saved));
   TALLY_RETURN_IF_ERROR(saved.Values("first_moment", absl::MakeSpan(first_moment_)));
   TALLY_RETURN_IF_ERROR(saved.Values("second_moment", absl::MakeSpan(second_moment_)));
   return saved.Values("largest_moment", absl::MakeSpan(largest_moment_));

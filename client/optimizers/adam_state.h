@@ -1,4 +1,4 @@
-// The moments of Adam and their bias corrections.
+// The moments of Adam.
 #ifndef TALLY_CLIENT_OPTIMIZERS_ADAM_STATE_H_
 #define TALLY_CLIENT_OPTIMIZERS_ADAM_STATE_H_
 
@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "client/optimizers/adam_factors.h"
 #include "client/optimizers/adam_options.h"
 #include "client/saved_state.h"
 #include "kernels/backend.h"
@@ -14,29 +15,23 @@
 
 namespace tally {
 
-// Replicated state: equal on all workers. Powers of beta are products in fp64, one more factor a
-// step; a correction is computed in fp64 and rounded to fp32 once: no libm, so hosts agree. Ranges
-// of the flat vector are given by their first element and a span. Not thread-safe.
+// Replicated state: equal on all workers. Ranges of the flat vector are given by their first
+// element and a span. Not thread-safe.
 class AdamState {
  public:
   // `backend` must outlive the state; options.backend is not looked at.
   AdamState(const AdamOptions& options, bool amsgrad, uint64_t num_elements,
             const Backend* backend);
 
-  // Once per step, before the rest: moves the powers of beta on; beta2's only if this step moves
-  // the second moment.
-  void BeginStep(bool moves_second_moment = true);
+  // As AdamFactors.
+  void BeginStep(bool moves_second_moment = true) { factors_.BeginStep(moves_second_moment); }
+  void set_learning_rate(float learning_rate) { factors_.set_learning_rate(learning_rate); }
+  const AdamFactors& factors() const { return factors_; }
 
-  void set_learning_rate(float learning_rate) { options_.learning_rate = learning_rate; }
-
-  float beta1() const { return options_.beta1; }
-  float one_minus_beta1() const { return 1.0f - options_.beta1; }
-  // 1 / (1 - beta1^t) and 1 / (1 - beta2^t), or 1 without bias correction; t counts the steps that
-  // moved the moment.
-  float first_correction() const;
-  float second_correction() const;
-  // 1 - beta2^t, whatever the options say: what the mean of v is short of that of g^2.
-  double second_weight() const { return 1.0 - second_power_; }
+  float beta1() const { return factors_.options().beta1; }
+  float one_minus_beta1() const { return factors_.one_minus_beta1(); }
+  float first_correction() const { return factors_.first_correction(); }
+  float second_correction() const { return factors_.second_correction(); }
 
   absl::Span<float> first_moment(uint64_t offset, uint64_t num_elements) {
     return absl::MakeSpan(first_moment_).subspan(offset, num_elements);
@@ -94,15 +89,16 @@ class AdamState {
   // Of Adam's step on a range.
   AdamArgs Arguments(uint64_t offset, absl::Span<const float> gradient,
                      absl::Span<float> parameters);
+  // Of the one whose variance stays.
+  MomentumArgs FixedArguments(uint64_t offset, float second_correction,
+                              absl::Span<float> parameters);
 
-  AdamOptions options_;
+  AdamFactors factors_;
   const Backend* backend_;
   std::vector<float> first_moment_;
   std::vector<float> second_moment_;
   std::vector<float> largest_moment_;  // empty without AMSGrad
   std::vector<float> gradient_;        // of one tile
-  double first_power_ = 1.0;
-  double second_power_ = 1.0;
 };
 
 }  // namespace tally

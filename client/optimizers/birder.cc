@@ -1,16 +1,14 @@
 #include "client/optimizers/birder.h"
 
-#include <algorithm>
-#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "base/float_environment.h"
-#include "base/philox.h"
 #include "base/status_macros.h"
+#include "client/optimizers/birder_moments.h"
 #include "client/optimizers/input_guard.h"
+#include "client/optimizers/method_parts.h"
 #include "client/optimizers/sgd_options.h"
 #include "client/optimizers/step_arguments.h"
 #include "client/optimizers/vote_result.h"
@@ -21,19 +19,12 @@
 namespace tally {
 namespace {
 
-SgdOptions StepOptions(const BirderOptions& options) {
-  return {.learning_rate = options.learning_rate,
-          .momentum = options.beta,
-          .weight_decay = options.weight_decay,
-          .method = options.method};
-}
-
 class Birder final : public Optimizer {
  public:
-  Birder(Exchanger* exchanger, const BirderOptions& options, const Exchange& exchange)
+  Birder(Exchanger* exchanger, const BirderOptions& options)
       : options_(options),
-        step_options_(StepOptions(options)),
-        exchange_(exchange),
+        step_options_(StepOptionsOf(options)),
+        exchange_(VoteExchangeOf(options)),
         exchanger_(*exchanger),
         parts_(exchanger, options.method),
         moment_(exchanger->layout().num_elements()),
@@ -106,13 +97,6 @@ class Birder final : public Optimizer {
   }
 
  private:
-  // Of the step under way.
-  float magnitude_beta() const {
-    if (!options_.magnitude_beta.has_value()) return options_.beta;
-    const auto step = static_cast<float>(parts_.steps() + 1);
-    return std::min(*options_.magnitude_beta, 1.0f - 1.0f / step);
-  }
-
   absl::StatusOr<ChunkContribution> Vote(uint32_t chunk, uint64_t round,
                                          absl::Span<const float> gradient) {
     TALLY_ASSIGN_OR_RETURN(const bool takes_part, parts_.TakesPart(chunk, gradient));
@@ -120,16 +104,13 @@ class Birder final : public Optimizer {
     const uint64_t offset = parts_.layout().chunks()[chunk].offset;
     const uint64_t key = DrawKey(exchanger_.run_seed(), DrawRole::kVote, exchanger_.worker());
     Buffer ballot(VotePayloadBytes(gradient.size()));
-    TALLY_RETURN_IF_ERROR(parts_.backend().votes().Binarise(
-        {.moment = absl::MakeSpan(moment_).subspan(offset, gradient.size()),
-         .magnitude = absl::MakeSpan(magnitude_).subspan(offset, gradient.size()),
-         .gradient = gradient,
-         .beta = options_.beta,
-         .one_minus_beta = 1.0f - options_.beta,
-         .magnitude_beta = magnitude_beta(),
-         .one_minus_magnitude_beta = 1.0f - magnitude_beta(),
-         .draws = {.key = key, .round = round, .first_element = offset},
-         .bits = ballot.bytes()}));
+    BinariseArgs args = BallotOf(options_, parts_.steps() + 1);
+    args.moment = absl::MakeSpan(moment_).subspan(offset, gradient.size());
+    args.magnitude = absl::MakeSpan(magnitude_).subspan(offset, gradient.size());
+    args.gradient = gradient;
+    args.draws = {.key = key, .round = round, .first_element = offset};
+    args.bits = ballot.bytes();
+    TALLY_RETURN_IF_ERROR(parts_.backend().votes().Binarise(args));
     return ChunkContribution{exchange_, std::move(ballot)};
   }
 
@@ -148,20 +129,10 @@ class Birder final : public Optimizer {
                            parts_.TakeDense(result, fate, gradient));
     direction_.resize(mean.size());
     const uint64_t offset = parts_.layout().chunks()[result.chunk].offset;
-    const float beta = options_.beta;
-    for (size_t i = 0; i < mean.size(); ++i) {
-      float& m = moment_[offset + i];
-      float& b = magnitude_[offset + i];
-      m = beta * m + (1.0f - beta) * mean[i];
-      b = magnitude_beta() * b + (1.0f - magnitude_beta()) * std::fabs(mean[i]);
-      direction_[i] = ShareOf(m, b);
-    }
+    MoveShares(options_, parts_.steps() + 1, mean,
+               absl::MakeSpan(moment_).subspan(offset, mean.size()),
+               absl::MakeSpan(magnitude_).subspan(offset, mean.size()), absl::MakeSpan(direction_));
     return !mean.empty();
-  }
-
-  // u
-  static float ShareOf(float moment, float magnitude) {
-    return magnitude > 0.0f ? std::clamp(moment / magnitude, -1.0f, 1.0f) : 0.0f;
   }
 
   // Of a chunk whose outcome is direction_.
@@ -191,23 +162,8 @@ class Birder final : public Optimizer {
 
 absl::StatusOr<std::unique_ptr<Optimizer>> CreateBirder(Exchanger* exchanger,
                                                         const BirderOptions& options) {
-  const std::pair<absl::string_view, float> betas[] = {
-      {"beta", options.beta}, {"magnitude_beta", options.magnitude_beta.value_or(options.beta)}};
-  for (const auto& [field, beta] : betas) {
-    if (!(beta >= 0.0f && beta < 1.0f)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("`", field, "` = ", beta, ", must be in [0, 1)"));
-    }
-  }
-  TALLY_RETURN_IF_ERROR(ValidateSgdOptions(StepOptions(options)));
-  const Layout& layout = exchanger->layout();
-  const Exchange dense = {DenseExchange{options.method.dense_dtype}, Divisor::kParticipants};
-  const Exchange vote = {
-      VoteExchange{options.vote_counts ? VoteResult::kCounts : VoteResult::kDrawn},
-      Divisor::kParticipants};
-  TALLY_RETURN_IF_ERROR(CheckExchange(dense, layout));
-  if (!layout.chunks()[0].dense) TALLY_RETURN_IF_ERROR(CheckExchange(vote, layout));
-  return std::make_unique<Birder>(exchanger, options, vote);
+  TALLY_RETURN_IF_ERROR(ValidateBirderOptions(options, exchanger->layout()));
+  return std::make_unique<Birder>(exchanger, options);
 }
 
 }  // namespace tally

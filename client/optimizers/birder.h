@@ -5,25 +5,11 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "absl/types/optional.h"
 #include "client/exchanger.h"
-#include "client/optimizers/method_parts.h"
+#include "client/optimizers/birder_options.h"
 #include "client/optimizers/optimizer.h"
 
 namespace tally {
-
-struct BirderOptions {
-  float learning_rate = 3e-4f;  // positive; every parameter moves by it in every step
-  float beta = 0.95f;           // [0, 1); of both moments
-  // Of b alone, [0, 1). Unset: beta, as in the paper. A longer memory than that of m keeps an
-  // element whose gradient comes in bursts from going on at full speed until the next one.
-  absl::optional<float> magnitude_beta = absl::nullopt;
-  float weight_decay = 0.0f;  // not negative; decoupled
-  // The numbers of votes come down instead of a bit drawn from them: log2(n + 1) bits, rounded up,
-  // per parameter, and far less noise.
-  bool vote_counts = false;
-  MethodOptions method = {};
-};
 
 // Birder (Peng et al., NeurIPS 2023): b bounds m elementwise, so u = m / b is a probability's worth
 // of sign, and bits drawn from it are unbiased.

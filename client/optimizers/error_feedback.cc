@@ -4,12 +4,11 @@
 #include <cmath>
 #include <cstddef>
 #include <cstring>
-#include <string>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "base/check.h"
 #include "base/status_macros.h"
+#include "client/optimizers/saved_feedback.h"
 #include "codecs/sign_codec.h"
 
 namespace tally {
@@ -159,47 +158,23 @@ std::vector<float> ErrorFeedback::Residual() const {
 }
 
 void ErrorFeedback::Save(SavedStateWriter& writer) const {
-  if (writer.is_shared()) return;
-  std::string counted;
-  std::string contributions;
+  SavedFeedback feedback = {.sum = sum_};
   for (const Chunk& chunk : chunks_) {
     const bool leaves = chunk.last == Last::kCounted;
-    counted.push_back(leaves ? 1 : 0);
-    if (!leaves) continue;
-    contributions.append(reinterpret_cast<const char*>(chunk.contribution.data()),
-                         chunk.contribution.size());
+    feedback.counted.push_back(leaves ? chunk.contribution.bytes() : absl::Span<const uint8_t>());
   }
-  writer.AddValues<float>("residual_sum", sum_);
-  writer.AddBytes("counted_chunks", counted);
-  writer.AddBytes("counted_contributions", contributions);
+  feedback.Save(writer);
 }
 
 absl::Status ErrorFeedback::Load(const SavedState& saved) {
-  if (saved.is_shared()) {
-    std::fill(sum_.begin(), sum_.end(), 0.0f);
-    for (Chunk& chunk : chunks_) chunk.last = Last::kNone;
-    return absl::OkStatus();
-  }
-  TALLY_RETURN_IF_ERROR(saved.Values("residual_sum", absl::MakeSpan(sum_)));
-  std::string counted(chunks_.size(), 0);
-  TALLY_RETURN_IF_ERROR(
-      saved.Values("counted_chunks", absl::MakeSpan(&counted[0], counted.size())));
-  TALLY_ASSIGN_OR_RETURN(absl::string_view contributions, saved.Bytes("counted_contributions"));
+  TALLY_ASSIGN_OR_RETURN(const SavedFeedback feedback,
+                         LoadFeedback(saved, layout_, segments_, absl::MakeSpan(sum_)));
   for (uint32_t c = 0; c < chunks_.size(); ++c) {
-    chunks_[c].last = counted[c] != 0 ? Last::kCounted : Last::kNone;
-    if (counted[c] == 0) continue;
-    Buffer& contribution = chunks_[c].contribution;
-    const absl::string_view bytes = contributions.substr(0, contribution.size());
-    std::memcpy(contribution.data(), bytes.data(), bytes.size());
-    TALLY_RETURN_IF_ERROR(DecodeSign(contribution.bytes().first(bytes.size()),
-                                     layout_.chunks()[c].num_elements, segments_.num_segments(c))
-                              .status());
-    contributions.remove_prefix(bytes.size());
-  }
-  if (!contributions.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("saved state: section `counted_contributions` is ", contributions.size(),
-                     " bytes longer than the counted chunks' contributions"));
+    const absl::Span<const uint8_t> counted = feedback.counted[c];
+    chunks_[c].last = counted.empty() ? Last::kNone : Last::kCounted;
+    if (!counted.empty()) {
+      std::memcpy(chunks_[c].contribution.data(), counted.data(), counted.size());
+    }
   }
   return absl::OkStatus();
 }

@@ -43,6 +43,8 @@ class InputGuard {
   // Returns OUT_OF_RANGE under kStop, naming the chunk, the first such element and its value.
   absl::Status Refuse(uint32_t chunk, absl::Span<const float> values, DType dtype);
 
+  // Whether a Following lives.
+  bool follows() const { return follows_; }
   uint64_t abstained_chunks() const { return abstained_chunks_; }
 
  private:

@@ -4,8 +4,11 @@
 
 #include <cstdint>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/types/optional.h"
+#include "client/optimizers/adam_factors.h"
 #include "client/optimizers/adam_state.h"
 #include "client/saved_state.h"
 #include "codecs/layout.h"
@@ -26,9 +29,15 @@ class VarianceFreeze {
  public:
   explicit VarianceFreeze(const VarianceFreezeOptions& options) : options_(options) {}
 
+  // The sum over a chunk's second moment (SumOfMagnitudes), before the bias correction.
+  using SumOfChunk = absl::FunctionRef<absl::StatusOr<double>(const Layout::Chunk& chunk)>;
+
   // Asked after each step of the warm-up, `steps` counting it: true if it was the last one. The
-  // automatic rule compares sums over the compressed part of `state`'s second moment: chunk by
-  // chunk (Backend::SumOfMagnitudes), in order, in fp64.
+  // automatic rule compares sums over the compressed part: chunk by chunk, in order, in fp64.
+  // Returns the first error of `sum_of_chunk`.
+  absl::StatusOr<bool> IsDue(uint64_t steps, const AdamFactors& factors, const Layout& layout,
+                             SumOfChunk sum_of_chunk);
+  // The same of a state in the host's memory.
   bool IsDue(uint64_t steps, const AdamState& state, const Layout& layout, const Backend& backend);
 
   void Save(SavedStateWriter& writer) const;

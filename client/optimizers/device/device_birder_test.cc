@@ -1,0 +1,198 @@
+// The device's optimizer against the host's, which tests/reference judges.
+#include "client/optimizers/device/device_birder.h"
+
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/status_macros.h"
+#include "client/optimizers/birder.h"
+#include "client/optimizers/device/test_devices.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "kernels/host_backends.h"
+#include "tests/util/loopback_exchanger.h"
+#include "tests/util/status_matchers.h"
+
+namespace tally {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr size_t kNumElements = 2'350;
+constexpr uint64_t kRounds = 8;
+
+// Chunks of 1,024, 1,024 and 252 elements, and a dense one of 50.
+Layout TestLayout() {
+  return *Layout::Create({{.name = "a", .num_elements = 1'300, .masked = {{3, 200}}},
+                          {.name = "b", .num_elements = 50, .treatment = Treatment::kDense},
+                          {.name = "c", .num_elements = 1'000}},
+                         1'024);
+}
+
+BirderOptions TestOptions(bool vote_counts) {
+  return {.magnitude_beta = 0.99f, .weight_decay = 0.01f, .vote_counts = vote_counts};
+}
+
+// One chunk's is not finite in one round.
+std::vector<float> Gradient(size_t worker, uint64_t round) {
+  std::vector<float> gradient(kNumElements);
+  for (size_t i = 0; i < kNumElements; ++i) {
+    gradient[i] = static_cast<float>((i * 37 + worker * 11 + round * round * 5) % 128) / 64.0f -
+                  static_cast<float>(i % 7) / 4.0f;
+  }
+  if (round == 4) gradient[1'100 + worker] = kNan;
+  return gradient;
+}
+
+struct Trained {
+  std::vector<float> x;
+  std::string state;
+  uint64_t abstained_chunks = 0;
+};
+
+Trained TrainOnHost(LoopbackGroup& group, size_t worker, const BirderOptions& options) {
+  const std::unique_ptr<Optimizer> optimizer = *CreateBirder(group.worker(worker), options);
+  Trained trained = {.x = std::vector<float>(kNumElements)};
+  for (uint64_t round = 0; round < kRounds; ++round) {
+    EXPECT_THAT(optimizer->Step(absl::MakeSpan(trained.x), Gradient(worker, round)), IsOk());
+  }
+  trained.state = optimizer->SaveState();
+  trained.abstained_chunks = optimizer->statistics().abstained_chunks;
+  return trained;
+}
+
+class DeviceBirderTest : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    absl::StatusOr<TestDevice> device = TestDevice::Open(GetParam());
+    if (!device.ok()) GTEST_SKIP() << device.status();
+    device_ = *std::move(device);
+  }
+
+  TestDevice device_;
+};
+
+// In one run worker 0 has a device and worker 1 has none; in another nobody has.
+TEST_P(DeviceBirderTest, HasTheHostsBits) {
+  const LoopbackOptions loopback = {.num_workers = 2,
+                                    .misses = [](size_t w, uint64_t round, uint32_t chunk) {
+                                      return (w + round + chunk) % 4 == 0;
+                                    }};
+  for (const bool vote_counts : {false, true}) {
+    SCOPED_TRACE(vote_counts);
+    const BirderOptions options = TestOptions(vote_counts);
+    std::vector<Trained> expected(2);
+    LoopbackGroup hosts(TestLayout(), loopback, FastestHostBackend());
+    EXPECT_THAT(hosts.RunWorkers([&](size_t w) -> absl::Status {
+      expected[w] = TrainOnHost(hosts, w, options);
+      return absl::OkStatus();
+    }),
+                IsOk());
+    EXPECT_EQ(expected[0].abstained_chunks, 1u);
+
+    std::vector<float> other_x;
+    Trained trained;
+    LoopbackGroup mixed(TestLayout(), loopback, FastestHostBackend());
+    ASSERT_THAT(mixed.RunWorkers([&](size_t w) -> absl::Status {
+      if (w == 1) {
+        other_x = TrainOnHost(mixed, 1, options).x;
+        return absl::OkStatus();
+      }
+      TALLY_ASSIGN_OR_RETURN(const auto optimizer,
+                             CreateDeviceBirder(mixed.worker(0), options, device_.get()));
+      TALLY_ASSIGN_OR_RETURN(DeviceTrainer trainer,
+                             DeviceTrainer::Create(device_.get(), kNumElements));
+      for (uint64_t round = 0; round < kRounds; ++round) {
+        TALLY_RETURN_IF_ERROR(trainer.Step(*optimizer, Gradient(0, round)));
+      }
+      TALLY_ASSIGN_OR_RETURN(trained.x, trainer.Parameters());
+      trained.state = optimizer->SaveState();
+      trained.abstained_chunks = optimizer->statistics().abstained_chunks;
+      return absl::OkStatus();
+    }),
+                IsOk());
+    EXPECT_EQ(trained.x, expected[0].x);
+    EXPECT_EQ(other_x, trained.x);
+    EXPECT_EQ(trained.state, expected[0].state);
+    EXPECT_EQ(trained.abstained_chunks, 1u);
+  }
+}
+
+TEST_P(DeviceBirderTest, GoesOnFromTheHostsStateAndBack) {
+  const BirderOptions options = TestOptions(false);
+  LoopbackGroup host_group(TestLayout(), {}, FastestHostBackend());
+  const Trained expected = TrainOnHost(host_group, 0, options);
+
+  LoopbackGroup group(TestLayout(), {}, FastestHostBackend());
+  std::vector<float> x(kNumElements);
+  DeviceTrainer trainer = *DeviceTrainer::Create(device_.get(), kNumElements);
+  std::string state;
+  for (uint64_t round = 0; round < kRounds; ++round) {
+    SCOPED_TRACE(round);
+    const bool on_host = round % 2 == 1;
+    const auto optimizer = on_host ? *CreateBirder(group.worker(0), options)
+                                   : *CreateDeviceBirder(group.worker(0), options, device_.get());
+    if (round > 0) {
+      ASSERT_THAT(optimizer->LoadState(state), IsOk());
+    }
+    if (on_host) {
+      ASSERT_THAT(optimizer->Step(absl::MakeSpan(x), Gradient(0, round)), IsOk());
+    } else {
+      ASSERT_THAT(trainer.Step(*optimizer, Gradient(0, round)), IsOk());
+    }
+    state = optimizer->SaveState();
+  }
+  EXPECT_EQ(state, expected.state);
+}
+
+TEST_P(DeviceBirderTest, FollowsAsTheHostDoes) {
+  const BirderOptions options = TestOptions(true);
+  LoopbackGroup group(TestLayout(), {.num_workers = 2}, FastestHostBackend());
+  std::vector<std::vector<float>> x(2);
+  ASSERT_THAT(group.RunWorkers([&](size_t w) -> absl::Status {
+    if (w == 1) {
+      x[1] = TrainOnHost(group, 1, options).x;
+      return absl::OkStatus();
+    }
+    TALLY_ASSIGN_OR_RETURN(const auto optimizer,
+                           CreateDeviceBirder(group.worker(0), options, device_.get()));
+    TALLY_ASSIGN_OR_RETURN(DeviceTrainer trainer,
+                           DeviceTrainer::Create(device_.get(), kNumElements));
+    for (uint64_t round = 0; round < kRounds; ++round) {
+      TALLY_RETURN_IF_ERROR(trainer.Follow(*optimizer));
+    }
+    EXPECT_EQ(optimizer->statistics().abstained_chunks, 0u);
+    TALLY_ASSIGN_OR_RETURN(x[0], trainer.Parameters());
+    return absl::OkStatus();
+  }),
+              IsOk());
+  EXPECT_EQ(x[0], x[1]);
+}
+
+TEST_P(DeviceBirderTest, RefusesWhatTheHostRefuses) {
+  LoopbackGroup group(TestLayout(), {}, FastestHostBackend());
+  BirderOptions options = TestOptions(false);
+  options.beta = 1.0f;
+  EXPECT_THAT(CreateDeviceBirder(group.worker(0), options, device_.get()),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("`beta`")));
+  const auto optimizer = *CreateDeviceBirder(group.worker(0), TestOptions(false), device_.get());
+  EXPECT_THAT(optimizer->SetLearningRate(0.0f), StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(optimizer->Step({}, {}), StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(optimizer->Residual(), IsEmpty());
+  const std::string state = optimizer->SaveState();
+  EXPECT_THAT(optimizer->LoadState(state.substr(1)), StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_EQ(optimizer->SaveState(), state);
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, DeviceBirderTest,
+                         testing::Values("device_fake", "cuda_emulated", "cuda"),
+                         [](const auto& test) { return test.param; });
+
+}  // namespace
+}  // namespace tally

@@ -1,0 +1,28 @@
+// What a trainer on a device puts in, as the host has to see it.
+#ifndef TALLY_CLIENT_OPTIMIZERS_DEVICE_DEVICE_INPUT_H_
+#define TALLY_CLIENT_OPTIMIZERS_DEVICE_DEVICE_INPUT_H_
+
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "client/optimizers/input_guard.h"
+#include "codecs/layout.h"
+#include "kernels/device/lane.h"
+
+namespace tally {
+
+// Copies elements in the device's memory to `host`, and waits for that.
+absl::Status FetchElements(absl::Span<const float> elements, Lane& lane, std::vector<float>& host);
+
+// By compressed chunk: whether the guard lets all of its gradient be sent, which the device finds
+// out. `gradients` [layout.num_elements()] lie in the device's memory. Waits for the lane.
+// Returns what the guard does when it refuses; RESOURCE_EXHAUSTED or UNAVAILABLE as the lane.
+absl::StatusOr<std::vector<bool>> AcceptedChunks(absl::Span<const float> gradients,
+                                                 const Layout& layout, InputGuard& guard,
+                                                 Lane& lane);
+
+}  // namespace tally
+
+#endif  // TALLY_CLIENT_OPTIMIZERS_DEVICE_DEVICE_INPUT_H_
