@@ -110,6 +110,19 @@ bool ChunkLog::LeadsOnFrom(const v1::Entry& entry) const {
          first.prev_chain() == entry.chain();
 }
 
+absl::optional<v1::Entry> ChunkLog::EntryAt(const Place& place, uint64_t first_round) const {
+  const uint64_t index = PlaceIndex(place, first_round);
+  const auto found = std::find_if(headers_.rbegin(), headers_.rend(), [&](const auto& header) {
+    return PlaceIndex(header.place, first_round) <= index;
+  });
+  if (found == headers_.rend()) return absl::nullopt;
+  v1::Entry entry;
+  entry.set_round(found->place.round);
+  entry.set_half(found->place.half);
+  entry.set_chain(found->chain);
+  return entry;
+}
+
 bool ChunkLog::Contains(const Place& place, uint64_t chain) const {
   return std::any_of(headers_.rbegin(), headers_.rend(), [&](const PastHeader& header) {
     return header.place == place && header.chain == chain;

@@ -56,6 +56,9 @@ class ChunkLog {
       const absl::optional<v1::Entry>& entry) const;
   // Whether the entry of that exchange is ours and has that chain; false also if it is forgotten.
   bool Contains(const Place& place, uint64_t chain) const;
+  // Round, half and chain of the entry at that place of the run, which begins with `first_round`,
+  // or of the newest one if the history does not reach so far. Unset: it is forgotten.
+  absl::optional<v1::Entry> EntryAt(const Place& place, uint64_t first_round) const;
   // Whether the entry is ours and all results after it are kept.
   bool LeadsOnFrom(const v1::Entry& entry) const;
   // The newest entry. Null before the genesis.

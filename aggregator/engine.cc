@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/mix64.h"
 #include "base/status_macros.h"
 #include "codecs/duration.h"
 
@@ -17,23 +18,40 @@ constexpr size_t kKeptEndedRuns = 1024;
 // The longest time between two ticks that counts as such.
 constexpr absl::Duration kLongestTick = absl::Seconds(1);
 
+// The chains at the ends of histories, by chunk.
+std::map<uint32_t, uint64_t> ChainsOf(const v1::Hello& hello) {
+  std::map<uint32_t, uint64_t> chains;
+  for (const v1::ChunkProgress& progress : hello.chunks()) {
+    if (progress.has_head()) chains[progress.chunk()] = progress.head().chain();
+  }
+  return chains;
+}
+
+uint64_t HeadsDigest(const std::map<uint32_t, uint64_t>& chains) {
+  uint64_t digest = 0;
+  for (const auto& [chunk, chain] : chains) digest = Mix64(Mix64(digest ^ chunk) ^ chain);
+  return digest;
+}
+
 }  // namespace
 
 Engine::Engine(EngineOptions options)
     : options_(std::move(options)), admission_(options_.memory_limit_bytes) {}
 
-bool Engine::HasEnded(const JobDescription& description) const {
+const Engine::EndedRun* Engine::FindEnded(const JobDescription& description) const {
   // Whoever begins a run of the same number anew has nothing to do with those of the last one.
   const auto found = jobs_.find(description.job);
-  if (found != jobs_.end() && found->second.job->formed()) return false;
-  return std::find(ended_runs_.begin(), ended_runs_.end(),
-                   std::make_pair(description.job, description.run)) != ended_runs_.end();
+  if (found != jobs_.end() && found->second.job->formed()) return nullptr;
+  const auto ended = std::find_if(ended_runs_.rbegin(), ended_runs_.rend(), [&](const auto& run) {
+    return run.job == description.job && run.run == description.run;
+  });
+  return ended == ended_runs_.rend() ? nullptr : &*ended;
 }
 
 absl::StatusOr<Job*> Engine::FindOrCreate(const JobDescription& description, const v1::Hello& hello,
                                           absl::Time now) {
   const auto found = jobs_.find(description.job);
-  const bool has_ended = HasEnded(description);
+  const bool has_ended = FindEnded(description) != nullptr;
   if (has_ended && HoldsHistory(hello)) {
     return absl::FailedPreconditionError(
         absl::StrCat("`run` = ", description.run, " of job `", description.job,
@@ -101,9 +119,16 @@ absl::Status Engine::Greet(StreamId stream, const v1::Hello& hello, absl::Time n
         absl::StrCat("aggregator `", options_.name, "` is draining and takes no new streams"));
   }
   TALLY_ASSIGN_OR_RETURN(const ValidHello valid, ValidateHello(hello, options_.name));
-  if (hello.intent() == v1::INTENT_LEAVING && HasEnded(valid.description)) {
-    actions.push_back(CloseStream{stream, absl::OkStatus()});
-    return absl::OkStatus();
+  const EndedRun* const ended = FindEnded(valid.description);
+  if (hello.intent() == v1::INTENT_LEAVING && ended != nullptr) {
+    const auto evicted = ended->evicted.find(valid.member.worker);
+    const bool was_evicted =
+        evicted != ended->evicted.end() && valid.member.incarnation <= evicted->second;
+    // Who was not must have what the others have: nothing was decided without it.
+    if (!was_evicted || HeadsDigest(ChainsOf(hello)) == ended->heads_digest) {
+      actions.push_back(CloseStream{stream, absl::OkStatus()});
+      return absl::OkStatus();
+    }
   }
   TALLY_ASSIGN_OR_RETURN(Job* const job, FindOrCreate(valid.description, hello, now));
   v1::Welcome welcome;
@@ -351,7 +376,10 @@ Actions Engine::Settle(Actions actions) {
       actions.push_back(std::move(action));
     }
     if (over) {
-      ended_runs_.emplace_back(job->description().job, job->description().run);
+      ended_runs_.push_back({.job = job->description().job,
+                             .run = job->description().run,
+                             .evicted = job->fences(),
+                             .heads_digest = HeadsDigest(job->Chains())});
       if (ended_runs_.size() > kKeptEndedRuns) ended_runs_.pop_front();
     }
     admission_.Release(job->admitted_bytes());

@@ -114,9 +114,18 @@ class Engine {
     absl::Duration connected_at;
   };
 
+  struct EndedRun {
+    std::string job;
+    uint64_t run = 0;
+    // Who was evicted, with the highest incarnation that is dead.
+    std::map<std::string, uint64_t> evicted;
+    // Of where its chunks' histories ended.
+    uint64_t heads_digest = 0;
+  };
+
   absl::Status Greet(StreamId stream, const v1::Hello& hello, absl::Time now, Actions& actions);
-  // Everybody has left that run, and it was not begun anew.
-  bool HasEnded(const JobDescription& description) const;
+  // Null unless everybody has left that run, and it was not begun anew.
+  const EndedRun* FindEnded(const JobDescription& description) const;
   // The job with that name, made if there is none. Fails if another run of it lives.
   absl::StatusOr<Job*> FindOrCreate(const JobDescription& description, const v1::Hello& hello,
                                     absl::Time now);
@@ -136,9 +145,8 @@ class Engine {
   absl::Time last_tick_ = absl::InfinitePast();
   std::map<std::string, RunningJob> jobs_;  // by name
   absl::flat_hash_map<uint64_t, Job*> jobs_by_serial_;
-  // Job and run of the last runs that everybody has left: who comes back to one must not begin it
-  // again, alone.
-  std::deque<std::pair<std::string, uint64_t>> ended_runs_;
+  // The last runs that everybody has left: who comes back to one must not begin it again, alone.
+  std::deque<EndedRun> ended_runs_;
   absl::flat_hash_map<StreamId, Stream> streams_;
 };
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/time/time.h"
+#include "codecs/roster.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/util/contribution_builder.h"
@@ -81,6 +82,22 @@ TEST_F(EngineTest, ALeaverWhoseStreamBrokeAtTheVeryEndIsLetGo) {
   ASSERT_EQ(driver_->engine().Status("", driver_->now()).jobs_size(), 0);
   workers[0]->Reconnect(v1::INTENT_LEAVING);
   EXPECT_THAT(workers[0]->closed(), Optional(IsOk()));
+}
+
+// It was evicted, and what it alone had read was decided anew.
+TEST_F(EngineTest, ALeaverWhoseLastResultWasUndoneIsNotLetGo) {
+  const std::vector<EngineWorker*> workers = StartRun(3);
+  for (EngineWorker* const worker : workers) worker->Contribute(0, 1);
+  driver_->Disconnect(workers[2]->stream());
+  v1::Heartbeat heartbeat;
+  *heartbeat.add_fences() = EncodeMember({"w-2", 102});
+  driver_->Heartbeat(workers[0]->stream(), heartbeat);
+  for (const int i : {0, 1}) driver_->Leave(workers[i]->stream(), /*last_round=*/0);
+  ASSERT_EQ(driver_->engine().Status("", driver_->now()).jobs_size(), 0);
+  v1::Hello leaver = Hello(2, 3).Intent(v1::INTENT_LEAVING).Head(0, 0, 0xbad).Build();
+  EXPECT_THAT(driver_->inbox(driver_->Open(leaver)).closed,
+              Optional(StatusIs(absl::StatusCode::kFailedPrecondition,
+                                HasSubstr("this one was evicted before"))));
 }
 
 TEST_F(EngineTest, AHelloThatSaysItLeavesIsALeave) {

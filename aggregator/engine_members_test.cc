@@ -1,6 +1,7 @@
 // Who comes, stays and goes at an engine.
 #include <vector>
 
+#include "codecs/roster.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/util/contribution_builder.h"
@@ -220,6 +221,36 @@ TEST_F(EngineTest, TellsWhoIsDeadWhatItCounts) {
   expect_told(workers[2]->inbox().welcome);
   EXPECT_THAT(workers[2]->closed(), Optional(StatusIs(absl::StatusCode::kFailedPrecondition,
                                                       HasSubstr("this worker was evicted"))));
+}
+
+TEST_F(EngineTest, TellsWhoIsDeadWhetherItsHeadIsThere) {
+  const std::vector<EngineWorker*> workers = StartRun(3);
+  for (EngineWorker* const worker : workers) worker->Contribute(0, 1);
+  v1::Heartbeat heartbeat;
+  *heartbeat.add_fences() = EncodeMember({"w-2", 102});
+  driver_->Heartbeat(workers[0]->stream(), heartbeat);
+  const auto head_for = [&](uint64_t round, uint64_t chain) {
+    HelloBuilder hello = Hello(2, 3).Intent(v1::INTENT_MEMBER).Head(0, round, chain);
+    const auto& welcome = Join(hello).inbox().welcome;
+    return welcome.has_value() && welcome->chunks_size() > 0 && welcome->chunks(0).has_head()
+               ? absl::make_optional(welcome->chunks(0).head().chain())
+               : absl::nullopt;
+  };
+  const uint64_t chain = workers[0]->Newest(0)->chain;
+  EXPECT_EQ(head_for(0, chain), chain);
+  EXPECT_EQ(head_for(0, 0xbad), chain) << "a crash undid it";
+  EXPECT_EQ(head_for(1, 0xbad), chain) << "or what is to come";
+}
+
+// A Hello that is refused leaves no trace.
+TEST_F(EngineTest, AClaimThatContradictsItselfDoesNotKeepOthersFromStarting) {
+  EngineWorker& first = Join(Hello(0, 2));
+  v1::Hello wrong = Hello(1, 2).Intent(v1::INTENT_MEMBER).Head(0, 7, 0xabc).Build();
+  wrong.mutable_chunks(0)->mutable_head()->set_epoch(3);
+  EXPECT_THAT(driver_->inbox(driver_->Open(wrong)).closed,
+              Optional(StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("head.epoch"))));
+  Join(Hello(1, 2));
+  EXPECT_NE(first.Newest(0), nullptr);
 }
 
 TEST_F(EngineTest, EvictsWhoIsHeardButKeepsTheOthersWaiting) {

@@ -349,6 +349,14 @@ bool Job::left_by_most() const {
   });
 }
 
+std::map<uint32_t, uint64_t> Job::Chains() const {
+  std::map<uint32_t, uint64_t> chains;
+  for (const ChunkRound& chunk : chunks_) {
+    if (formed_) chains[chunk.chunk()] = chunk.history().chain();
+  }
+  return chains;
+}
+
 bool Job::connected() const {
   return std::any_of(members_.begin(), members_.end(),
                      [](const auto& entry) { return entry.second.stream.has_value(); });

@@ -96,6 +96,10 @@ class Job {
   // More than half of those who took part last have left: whoever has not was out of reach when the
   // run ended, and must not go on alone.
   bool left_by_most() const;
+  // The highest dead incarnation of each worker that has one.
+  const std::map<std::string, uint64_t>& fences() const { return fences_; }
+  // The chains at the ends of the chunks' histories, by chunk; empty before they begin.
+  std::map<uint32_t, uint64_t> Chains() const;
   // Somebody has a stream here.
   bool connected() const;
   // Every chunk stands at the same round, and nobody has contributed to it yet.
@@ -249,9 +253,10 @@ class Job {
   // while nobody who has it is here.
   absl::Status CheckMayObserve(StreamId stream, const MemberId& member, const v1::Hello& hello,
                                v1::Welcome welcome, Actions& actions) const;
-  // Tells an incarnation that is dead so, and what is counted of it.
-  void SendFenced(StreamId stream, const MemberId& member, v1::Welcome welcome,
-                  Actions& actions) const;
+  // Tells an incarnation that is dead so, what is counted of it, and what has become of the heads
+  // that its Hello claims.
+  void SendFenced(StreamId stream, const MemberId& member, const v1::Hello& hello,
+                  v1::Welcome welcome, Actions& actions) const;
   void CloseMember(MemberState& member, const absl::Status& status, Actions& actions);
   absl::Status CheckWindow(uint32_t chunk, uint64_t round) const;
   void SealIfReady(ChunkRound& chunk, absl::Time now, Actions& actions);

@@ -98,7 +98,7 @@ absl::Status Job::CheckMayObserve(StreamId stream, const MemberId& member, const
   const uint64_t dead = fence == fences_.end() ? 0 : fence->second;
   const uint64_t here = IncarnationHere(member.worker);
   if (member.incarnation <= dead || member.incarnation < here) {
-    SendFenced(stream, member, std::move(welcome), actions);
+    SendFenced(stream, member, hello, std::move(welcome), actions);
     return absl::AbortedError(absl::StrCat("`member.incarnation` = ", member.incarnation,
                                            ", must be later than ", std::max(dead, here),
                                            " of worker `", member.worker, "`"));
@@ -117,18 +117,31 @@ absl::Status Job::CheckMayObserve(StreamId stream, const MemberId& member, const
   return absl::OkStatus();
 }
 
-void Job::SendFenced(StreamId stream, const MemberId& member, v1::Welcome welcome,
-                     Actions& actions) const {
+void Job::SendFenced(StreamId stream, const MemberId& member, const v1::Hello& hello,
+                     v1::Welcome welcome, Actions& actions) const {
   const auto fence = fences_.find(member.worker);
   const uint64_t dead = fence == fences_.end() ? 0 : fence->second;
   welcome.set_verdict(v1::Welcome::VERDICT_FENCED);
   *welcome.mutable_fence() =
       EncodeMember({member.worker, std::max(dead, IncarnationHere(member.worker))});
-  for (const ChunkRound& chunk : chunks_) {
-    const absl::optional<Place> last = formed_ ? chunk.LastCounted(member) : absl::nullopt;
-    if (!last.has_value()) continue;
+  std::map<uint32_t, Place> claimed;
+  for (const v1::ChunkProgress& progress : hello.chunks()) {
+    if (!progress.has_head()) continue;
+    claimed[progress.chunk()] = {progress.head().round(), progress.head().half()};
+  }
+  for (size_t i = 0; formed_ && i < chunks_.size(); ++i) {
+    const ChunkRound& chunk = chunks_[i];
+    const absl::optional<Place> last = chunk.LastCounted(member);
+    const auto claim = claimed.find(chunk.chunk());
+    absl::optional<v1::Entry> head;
+    if (claim != claimed.end()) {
+      head = chunk.history().EntryAt(claim->second, description_->first_round);
+    }
+    if (!last.has_value() && !head.has_value()) continue;
     v1::Welcome::ChunkState& state = *welcome.add_chunks();
     state.set_chunk(chunk.chunk());
+    if (head.has_value()) *state.mutable_head() = *std::move(head);
+    if (!last.has_value()) continue;
     state.mutable_last_counted()->set_round(last->round);
     state.mutable_last_counted()->set_half(last->half);
   }
@@ -177,7 +190,7 @@ absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1:
   const bool observes = MustObserve(member, hello);
   const auto fence = fences_.find(member.worker);
   if (!observes && fence != fences_.end() && member.incarnation <= fence->second) {
-    SendFenced(stream, member, welcome, actions);
+    SendFenced(stream, member, hello, welcome, actions);
   }
   TALLY_RETURN_IF_ERROR(observes ? CheckMayObserve(stream, member, hello, welcome, actions)
                                  : CheckMayEnter(member, hello));
@@ -187,9 +200,15 @@ absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1:
   }
   const bool begins_recovery =
       !formed_ && !recovery_.has_value() && !observes && HoldsHistory(hello);
-  if (begins_recovery) BeginRecovery();
-  if (recovery_.has_value()) TALLY_RETURN_IF_ERROR(recovery_->Enter(member, hello));
-  if (!formed_) TALLY_RETURN_IF_ERROR(saved_.Enter(member, hello));
+  // Everything is checked before anything changes.
+  if (!formed_) TALLY_RETURN_IF_ERROR(saved_.Check(hello));
+  if (recovery_.has_value() || begins_recovery) {
+    TALLY_ASSIGN_OR_RETURN(JobRecovery::Claims claims,
+                           JobRecovery::ReadClaims(*description_, hello));
+    if (begins_recovery) BeginRecovery();
+    recovery_->Enter(member, std::move(claims));
+  }
+  if (!formed_) saved_.Enter(member, hello);
 
   const absl::Status replaced = absl::AbortedError(
       absl::StrCat("worker `", member.worker, "` has opened another stream to this aggregator"));

@@ -90,7 +90,7 @@ void Job::Evict(const std::string& worker, const std::string& why, absl::Time no
   if (found != members_.end() && found->second.incarnation <= member.incarnation) {
     found->second.evicted = true;
     if (found->second.stream.has_value()) {
-      SendFenced(*found->second.stream, {worker, found->second.incarnation}, {}, actions);
+      SendFenced(*found->second.stream, {worker, found->second.incarnation}, {}, {}, actions);
     }
     CloseMember(found->second,
                 absl::FailedPreconditionError(absl::StrCat(

@@ -64,12 +64,13 @@ ChunkRecovery& JobRecovery::Find(uint32_t chunk) {
   return chunks_[chunk / description_->aggregators.size()];
 }
 
-absl::Status JobRecovery::Enter(const MemberId& member, const v1::Hello& hello) {
+absl::StatusOr<JobRecovery::Claims> JobRecovery::ReadClaims(const JobDescription& description,
+                                                            const v1::Hello& hello) {
   TALLY_ASSIGN_OR_RETURN(const auto groups, ReadRosters(hello));
-  std::map<uint32_t, ChunkClaim> claims;
+  Claims claims;
   for (const v1::ChunkProgress& progress : hello.chunks()) {
     const uint32_t chunk = progress.chunk();
-    if (chunk >= description_->layout.chunks().size() || !description_->Places(chunk)) {
+    if (chunk >= description.layout.chunks().size() || !description.Places(chunk)) {
       return absl::InvalidArgumentError(
           absl::StrCat("`chunks.chunk` = ", chunk, ", must be one of this aggregator's"));
     }
@@ -86,10 +87,13 @@ absl::Status JobRecovery::Enter(const MemberId& member, const v1::Hello& hello) 
                                                      ", must be that of one of `rosters`"));
     }
   }
+  return claims;
+}
+
+void JobRecovery::Enter(const MemberId& member, Claims claims) {
   for (ChunkRecovery& chunk : chunks_) {
     chunk.SetClaim(member, std::move(claims[chunk.chunk()]));
   }
-  return absl::OkStatus();
 }
 
 void JobRecovery::Withdraw(const MemberId& member) {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,10 +33,14 @@ class JobRecovery {
   JobRecovery(uint64_t job_serial, std::shared_ptr<const JobDescription> description,
               uint32_t window_chunks);
 
-  // A worker has come, with this Hello.
-  // Returns INVALID_ARGUMENT, naming the field, if what it says of its chunks contradicts itself:
-  // then nothing has changed.
-  absl::Status Enter(const MemberId& member, const v1::Hello& hello);
+  // What a worker's Hello says of each chunk of this aggregator.
+  using Claims = std::map<uint32_t, ChunkClaim>;
+  // Returns INVALID_ARGUMENT, naming the field, if that contradicts itself.
+  static absl::StatusOr<Claims> ReadClaims(const JobDescription& description,
+                                           const v1::Hello& hello);
+
+  // A worker has come.
+  void Enter(const MemberId& member, Claims claims);
   // It has gone.
   void Withdraw(const MemberId& member);
 

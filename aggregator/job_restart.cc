@@ -22,9 +22,9 @@ bool ClaimsMembership(const v1::Hello& hello) {
 void Job::BeginRecovery() {
   recovery_.emplace(serial_, description_, window_chunks_);
   for (const auto& [worker, state] : members_) {
-    // They have read no history. It cannot fail: what they hold was checked when they came.
+    // They have read no history, and what they hold was checked when they came.
     const MemberId member = {worker, state.incarnation};
-    recovery_->Enter(member, saved_.HoldingsOf(member)).IgnoreError();
+    recovery_->Enter(member, *JobRecovery::ReadClaims(*description_, saved_.HoldingsOf(member)));
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -55,12 +56,16 @@ absl::Status SavedResiduals::CheckAgrees(uint32_t chunk,
   return absl::OkStatus();
 }
 
-absl::Status SavedResiduals::Enter(const MemberId& member, const v1::Hello& hello) {
+absl::Status SavedResiduals::Check(const v1::Hello& hello) const {
   for (const v1::ChunkProgress& progress : hello.chunks()) {
     if (progress.has_saved()) {
       TALLY_RETURN_IF_ERROR(CheckAgrees(progress.chunk(), progress.saved()));
     }
   }
+  return absl::OkStatus();
+}
+
+void SavedResiduals::Enter(const MemberId& member, const v1::Hello& hello) {
   Withdraw(member);
   for (const v1::ChunkProgress& progress : hello.chunks()) {
     if (!progress.has_saved()) continue;
@@ -69,15 +74,18 @@ absl::Status SavedResiduals::Enter(const MemberId& member, const v1::Hello& hell
     chunk.head = saved.head();
     chunk.residual_norm = saved.residual_norm();
     chunk.workers_digest = saved.workers_digest();
+    chunk.tellers.insert(member.worker);
     if (saved.holds_residual()) chunk.holders[member.worker] = member;
   }
-  return absl::OkStatus();
 }
 
 void SavedResiduals::Withdraw(const MemberId& member) {
-  for (auto& [index, chunk] : chunks_) {
+  for (auto entry = chunks_.begin(); entry != chunks_.end();) {
+    Chunk& chunk = entry->second;
     chunk.holders.erase(member.worker);
     if (chunk.asked.has_value() && chunk.asked->worker == member.worker) chunk.asked.reset();
+    chunk.tellers.erase(member.worker);
+    entry = chunk.tellers.empty() ? chunks_.erase(entry) : std::next(entry);
   }
 }
 

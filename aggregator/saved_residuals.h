@@ -49,11 +49,12 @@ class SavedResiduals {
   explicit SavedResiduals(std::shared_ptr<const JobDescription> description)
       : description_(std::move(description)) {}
 
-  // A worker has said Hello; for chunks that have begun, or if it resumes nothing, it says nothing
-  // here.
-  // Returns INVALID_ARGUMENT, naming the chunk and both values, if it does not resume from where
-  // others do, or its chunks are not this aggregator's. On error nothing has changed.
-  absl::Status Enter(const MemberId& member, const v1::Hello& hello);
+  // Returns INVALID_ARGUMENT, naming the chunk and both values, if the Hello's worker does not
+  // resume from where others do, or its chunks are not this aggregator's.
+  absl::Status Check(const v1::Hello& hello) const;
+  // A worker has said Hello, which was checked; for chunks that have begun, or if it resumes
+  // nothing, it says nothing here.
+  void Enter(const MemberId& member, const v1::Hello& hello);
   // It has gone.
   void Withdraw(const MemberId& member);
 
@@ -81,6 +82,8 @@ class SavedResiduals {
     v1::Entry head;
     double residual_norm = 0;
     uint64_t workers_digest = 0;
+    // Who is here and has said so.
+    std::set<std::string> tellers;
     // Who is here and says that it holds the snapshot, by worker.
     std::map<std::string, MemberId> holders;
     absl::optional<MemberId> asked;
@@ -92,7 +95,7 @@ class SavedResiduals {
   absl::Status CheckAgrees(uint32_t chunk, const v1::ChunkProgress::Saved& saved) const;
 
   const std::shared_ptr<const JobDescription> description_;
-  std::map<uint32_t, Chunk> chunks_;  // by index; those that somebody has told of
+  std::map<uint32_t, Chunk> chunks_;  // by index; those that somebody here has told of
 };
 
 }  // namespace tally

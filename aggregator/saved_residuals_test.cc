@@ -68,9 +68,9 @@ class SavedResidualsTest : public testing::Test {
 };
 
 TEST_F(SavedResidualsTest, AResidualComesFromWhoHoldsIt) {
-  ASSERT_THAT(saved_.Enter(Member(0), Hello(false)), IsOk());
+  saved_.Enter(Member(0), Hello(false));
   EXPECT_TRUE(saved_.complete()) << "nobody here holds one";
-  ASSERT_THAT(saved_.Enter(Member(1), Hello(true)), IsOk());
+  saved_.Enter(Member(1), Hello(true));
   EXPECT_FALSE(saved_.complete());
   const std::vector<SavedResiduals::Ask> asks = saved_.TakeAsks();
   ASSERT_THAT(asks, SizeIs(1));
@@ -91,16 +91,16 @@ TEST_F(SavedResidualsTest, AResidualComesFromWhoHoldsIt) {
 }
 
 TEST_F(SavedResidualsTest, WhoComesBackIsAskedAgain) {
-  ASSERT_THAT(saved_.Enter(Member(0), Hello(true)), IsOk());
+  saved_.Enter(Member(0), Hello(true));
   ASSERT_THAT(saved_.TakeAsks(), SizeIs(1));
   saved_.Withdraw(Member(0));
   EXPECT_TRUE(saved_.complete());
-  ASSERT_THAT(saved_.Enter(Member(0), Hello(true)), IsOk());
+  saved_.Enter(Member(0), Hello(true));
   EXPECT_THAT(saved_.TakeAsks(), SizeIs(1));
 }
 
 TEST_F(SavedResidualsTest, WhatNobodyHoldsIsLost) {
-  ASSERT_THAT(saved_.Enter(Member(0), Hello(false)), IsOk());
+  saved_.Enter(Member(0), Hello(false));
   const SavedResidual found = saved_.Find(1, RosterOf(2));
   EXPECT_EQ(found.residual, nullptr);
   EXPECT_TRUE(found.lost);
@@ -108,13 +108,13 @@ TEST_F(SavedResidualsTest, WhatNobodyHoldsIsLost) {
 }
 
 TEST_F(SavedResidualsTest, OtherWorkersThanThoseWhoSavedAreSeen) {
-  ASSERT_THAT(saved_.Enter(Member(0), Hello(false)), IsOk());
+  saved_.Enter(Member(0), Hello(false));
   EXPECT_FALSE(saved_.Find(0, RosterOf(2)).other_workers);
   EXPECT_TRUE(saved_.Find(0, RosterOf(3)).other_workers);
 }
 
 TEST_F(SavedResidualsTest, WhatIsNotFiniteIsRefused) {
-  ASSERT_THAT(saved_.Enter(Member(0), Hello(true)), IsOk());
+  saved_.Enter(Member(0), Hello(true));
   ASSERT_THAT(saved_.TakeAsks(), SizeIs(1));
   EXPECT_THAT(
       saved_.Take(Member(0), Snapshot(1, std::numeric_limits<float>::infinity(), kChain + 1)),
@@ -132,13 +132,21 @@ struct Case {
 class SavedResidualsRefusalTest : public SavedResidualsTest,
                                   public testing::WithParamInterface<Case> {};
 
-TEST_P(SavedResidualsRefusalTest, NamesTheFieldAndChangesNothing) {
-  ASSERT_THAT(saved_.Enter(Member(0), Hello(false)), IsOk());
+TEST_P(SavedResidualsRefusalTest, NamesTheField) {
+  saved_.Enter(Member(0), Hello(false));
   v1::Hello hello = Hello(true);
   GetParam().change(*hello.mutable_chunks(1));
-  EXPECT_THAT(saved_.Enter(Member(1), hello),
+  EXPECT_THAT(saved_.Check(hello),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr(GetParam().message)));
-  EXPECT_TRUE(saved_.complete()) << "it holds nothing";
+}
+
+TEST_F(SavedResidualsTest, WhatSomebodySaidWhoHasGoneBindsNobody) {
+  saved_.Enter(Member(0), Hello(false));
+  v1::Hello other = Hello(true);
+  other.mutable_chunks(1)->mutable_saved()->mutable_head()->set_chain(1);
+  EXPECT_THAT(saved_.Check(other), StatusIs(absl::StatusCode::kInvalidArgument));
+  saved_.Withdraw(Member(0));
+  EXPECT_THAT(saved_.Check(other), IsOk());
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -59,8 +59,10 @@ class Client : public Exchanger {
   // Ends this worker's part in the run, after the last result of a round: tells the aggregators and
   // waits until they have closed the streams. Every call after it returns FAILED_PRECONDITION. The
   // run ends when every worker has left.
-  // Returns FAILED_PRECONDITION while results are outstanding; DEADLINE_EXCEEDED, naming the
-  // aggregator, if a stream is not closed within aggregator_timeout.
+  // Returns FAILED_PRECONDITION while results are outstanding, or if the run is over and this
+  // worker had been evicted from it; DEADLINE_EXCEEDED, naming the aggregator, if a stream is not
+  // closed within aggregator_timeout; DATA_LOSS if a crash undid the last result that this worker
+  // has read, and it was evicted: its parameters are not the others'.
   virtual absl::Status Leave() = 0;
 
   // The same for a worker that goes while others go on: `residual` [layout().num_elements()],

@@ -272,8 +272,10 @@ class Session {
   // as they tell in time. Where nobody tells it counts.
   void LearnEvicted(const std::string& why, absl::Time now);
   void OnFenced(size_t aggregator, const v1::Welcome& welcome, absl::Time now);
-  // The chunk's aggregator counts this worker in that exchange, and in no later one.
-  void SettleBy(const Place& last_counted, uint32_t chunk);
+  // With VERDICT_FENCED: this worker's newest entry of the chunk is not in the aggregator's history.
+  bool IsUndone(const v1::Welcome::ChunkState& state) const;
+  // Counts what that entry counts of this worker, if it is undone.
+  void CountUndone(const v1::Welcome::ChunkState& state);
   void Settle(uint32_t chunk, bool counted);
   // Settles what is open there without anybody's word.
   void SettleUntold(size_t aggregator);

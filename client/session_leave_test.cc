@@ -17,6 +17,7 @@
 namespace tally {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::Field;
 using ::testing::HasSubstr;
@@ -160,6 +161,20 @@ TEST_F(SessionHandoverTest, ALeaverThatIsHeldForDeadEndsAndCountsWhatIsLost) {
   for (const size_t a : {0u, 1u}) driver_.session().OnWelcome(a, welcome, driver_.now());
   EXPECT_THAT(driver_.Take(), ElementsAre("left"));
   EXPECT_EQ(driver_.session().bequest()->discarded_norm(), 16);
+}
+
+// It alone had read its last result when the aggregator was killed, and the others have another.
+TEST_F(SessionHandoverTest, ALeaverWhoseLastResultWasUndoneIsTold) {
+  ASSERT_THAT(driver_.session().Leave(Residual(), driver_.now()), IsOk());
+  v1::Welcome welcome;
+  welcome.set_verdict(v1::Welcome::VERDICT_FENCED);
+  v1::Welcome::ChunkState& state = *welcome.add_chunks();
+  state.set_chunk(1);
+  state.mutable_head()->set_chain(0xbad);
+  driver_.session().OnWelcome(1, welcome, driver_.now());
+  EXPECT_THAT(driver_.session().failure(),
+              StatusIs(absl::StatusCode::kDataLoss,
+                       AllOf(HasSubstr("chunk 1: a crash undid round 0"), HasSubstr("evicted"))));
 }
 
 TEST_F(SessionHandoverTest, AnAggregatorThatEndsTheStreamEndsTheHandOver) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "client/session.h"
@@ -49,44 +50,64 @@ bool Session::settled() const {
 }
 
 void Session::OnFenced(size_t aggregator, const v1::Welcome& welcome, absl::Time now) {
+  AggregatorLink& link = aggregators_[aggregator].link;
+  const MemberId& self = identity_.member;
+  std::vector<const v1::Welcome::ChunkState*> own;
+  for (const v1::Welcome::ChunkState& state : welcome.chunks()) {
+    const uint32_t chunk = state.chunk();
+    if (chunk < chunks_.size() && chunk % aggregators_.size() == aggregator) own.push_back(&state);
+  }
   if (leaving()) {
+    const auto undone = std::find_if(own.begin(), own.end(),
+                                     [this](const auto* state) { return IsUndone(*state); });
+    if (undone != own.end()) {
+      const v1::Entry head = chunks_[(*undone)->chunk()].history.Head();
+      return Fail(absl::DataLossError(absl::StrCat(
+          link.Place(), ", chunk ", (*undone)->chunk(), ": a crash undid ",
+          PlaceName({head.round(), head.half()}), ", which worker `", self.worker, "`/",
+          self.incarnation, " alone has read, and it was evicted: the others' state is another")));
+    }
     // It has all that it came for; what it had left is lost.
     if (bequest_.has_value()) bequest_->GiveUp(aggregator);
-    aggregators_[aggregator].link.End();
+    link.End();
     return EndIfLeft();
   }
   // Otherwise the refusal that follows ends the session.
   if (!options_.elastic) return;
-  const MemberId& self = identity_.member;
   if (welcome.fence().incarnation() > self.incarnation) {
     // Two processes that came again in turn would drive each other out for ever.
     return Fail(absl::FailedPreconditionError(
-        absl::StrCat(aggregators_[aggregator].link.Place(), ": worker `", self.worker, "`/",
-                     self.incarnation, " was evicted: a newer process of it, ",
-                     welcome.fence().incarnation(), ", is here or was")));
+        absl::StrCat(link.Place(), ": worker `", self.worker, "`/", self.incarnation,
+                     " was evicted: a newer process of it, ", welcome.fence().incarnation(),
+                     ", is here or was")));
   }
-  LearnEvicted(absl::StrCat(aggregators_[aggregator].link.Place(), ": "), now);
-  for (const v1::Welcome::ChunkState& state : welcome.chunks()) {
-    if (state.chunk() >= chunks_.size() || state.chunk() % aggregators_.size() != aggregator ||
-        !state.has_last_counted()) {
-      continue;
-    }
-    SettleBy({state.last_counted().round(), state.last_counted().half()}, state.chunk());
+  LearnEvicted(absl::StrCat(link.Place(), ": "), now);
+  for (const v1::Welcome::ChunkState* const state : own) {
+    CountUndone(*state);
+    const Chunk& chunk = chunks_[state->chunk()];
+    if (!state->has_last_counted() || !chunk.open.has_value()) continue;
+    const v1::Contribution& sent = chunk.open->message;
+    const Place last = {state->last_counted().round(), state->last_counted().half()};
+    const bool counted = PlaceIndex(last, options_.first_round) >=
+                         PlaceIndex({sent.round(), sent.half()}, options_.first_round);
+    Settle(state->chunk(), counted && !sent.abstain());
   }
   SettleUntold(aggregator);
-  aggregators_[aggregator].link.End();
+  link.End();
 }
 
-void Session::SettleBy(const Place& last_counted, uint32_t chunk) {
-  const auto is_counted = [&](const Place& place) {
-    return PlaceIndex(last_counted, options_.first_round) >=
-           PlaceIndex(place, options_.first_round);
-  };
-  const absl::optional<Place>& seen = chunks_[chunk].last_counted;
-  if (seen.has_value() && !is_counted(*seen)) ++counters_.undone_contributions;
-  if (!chunks_[chunk].open.has_value()) return;
-  const v1::Contribution& sent = chunks_[chunk].open->message;
-  Settle(chunk, is_counted({sent.round(), sent.half()}) && !sent.abstain());
+bool Session::IsUndone(const v1::Welcome::ChunkState& state) const {
+  const Chunk& chunk = chunks_[state.chunk()];
+  if (!state.has_head() || !chunk.history.begun()) return false;
+  const v1::Entry head = chunk.history.Head();
+  return state.head().chain() != head.chain();
+}
+
+void Session::CountUndone(const v1::Welcome::ChunkState& state) {
+  const Chunk& chunk = chunks_[state.chunk()];
+  if (!IsUndone(state) || !chunk.last_counted.has_value()) return;
+  const v1::Entry head = chunk.history.Head();
+  if (*chunk.last_counted == Place{head.round(), head.half()}) ++counters_.undone_contributions;
 }
 
 void Session::SettleUntold(size_t aggregator) {

@@ -17,8 +17,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr uint64_t kGenesisRound = ~uint64_t{0};
-
 ClientOptions ElasticOptions() {
   ClientOptions options = OptionsOf(2, 4);
   options.elastic = true;
@@ -40,8 +38,9 @@ class SessionSettleTest : public testing::Test {
   }
 
   // The aggregator holds this incarnation for dead, and tells for its chunks what it counts last.
+  // Of `undone` ones it has another newest entry than this worker.
   void Fence(size_t aggregator, const std::vector<uint64_t>& last_rounds,
-             uint64_t dead = Self().incarnation) {
+             const std::vector<uint32_t>& undone = {}, uint64_t dead = Self().incarnation) {
     v1::Welcome welcome;
     welcome.set_verdict(v1::Welcome::VERDICT_FENCED);
     *welcome.mutable_fence() = EncodeMember({Self().worker, dead});
@@ -49,6 +48,11 @@ class SessionSettleTest : public testing::Test {
       v1::Welcome::ChunkState& state = *welcome.add_chunks();
       state.set_chunk(static_cast<uint32_t>(aggregator + 2 * i));
       state.mutable_last_counted()->set_round(last_rounds[i]);
+    }
+    for (const uint32_t chunk : undone) {
+      v1::Welcome::ChunkState& state = *welcome.add_chunks();
+      state.set_chunk(chunk);
+      state.mutable_head()->set_chain(0xbad);
     }
     driver_.session().OnWelcome(aggregator, welcome, driver_.now());
     driver_.Lose(aggregator, absl::FailedPreconditionError("was evicted"));
@@ -75,13 +79,13 @@ TEST_F(SessionSettleTest, WhatWasSentCountsWhereItIsCounted) {
                        AllOf(HasSubstr("worker `w-1`/11 was evicted"), HasSubstr("come anew"))));
 }
 
-// The aggregator was killed after this worker alone had read results of round 0.
+// The aggregators were killed after this worker alone had read the result of round 0.
 TEST_F(SessionSettleTest, WhatWasUndoneIsReported) {
   for (uint32_t chunk = 0; chunk < 4; ++chunk) ASSERT_THAT(driver_.Contribute(chunk), IsOk());
-  Fence(0, {0, 0});
-  EXPECT_EQ(driver_.session().counters().undone_contributions, 0u);
-  Fence(1, {kGenesisRound, kGenesisRound});
-  EXPECT_EQ(driver_.session().counters().undone_contributions, 2u);
+  Fence(0, {0, 0}, {2});
+  EXPECT_EQ(driver_.session().counters().undone_contributions, 1u);
+  Fence(1, {}, {1, 3});
+  EXPECT_EQ(driver_.session().counters().undone_contributions, 3u);
 }
 
 TEST_F(SessionSettleTest, WhatIsPutInAfterwardsIsMissed) {
@@ -143,7 +147,7 @@ TEST_F(SessionSettleTest, AnAggregatorThatDoesNotKnowItYetIsSentNothing) {
 }
 
 TEST_F(SessionSettleTest, WhoHasASuccessorDoesNotComeAgain) {
-  Fence(0, {0, 0}, /*dead=*/12);
+  Fence(0, {0, 0}, {}, /*dead=*/12);
   EXPECT_THAT(driver_.session().failure(), StatusIs(absl::StatusCode::kFailedPrecondition,
                                                     HasSubstr("a newer process of it, 12")));
 }

@@ -9,8 +9,10 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "aggregator/admission.h"
+#include "base/check.h"
 #include "base/digest.h"
 #include "base/mix64.h"
+#include "client/saved_run.h"
 #include "tests/simulation/scripted_exchange.h"
 
 namespace tally {
@@ -149,11 +151,26 @@ void SimulatedJob::AwaitRestart() {
     }
     if (std::all_of(workers_.begin(), workers_.end(),
                     [](const auto& worker) { return worker->saved() != nullptr; })) {
+      // One may have read what a crash undid, and been evicted: nobody resumes that.
+      if (!SavedOneHistory()) return;
       return network_->events().After(
           faults_.Between(absl::ZeroDuration(), absl::Milliseconds(100)), [this] { EndRun(); });
     }
     AwaitRestart();
   });
+}
+
+bool SimulatedJob::SavedOneHistory() const {
+  std::set<std::vector<uint64_t>> histories;
+  for (const auto& worker : workers_) {
+    const absl::StatusOr<SavedRun> run =
+        DecodeSavedRun(worker->saved()->run, report_.description->layout);
+    TALLY_CHECK(run.ok(), run.status().ToString());
+    std::vector<uint64_t> chains;
+    for (const SavedRun::Chunk& chunk : run->chunks) chains.push_back(chunk.chain);
+    histories.insert(std::move(chains));
+  }
+  return histories.size() == 1;
 }
 
 void SimulatedJob::EndRun() {

@@ -55,6 +55,8 @@ class SimulatedJob {
   bool IsNewcomer(const SimulatedWorker& worker) const;
   // Some aggregator has told its operator so of this job.
   bool WasAnnounced(const std::string& event) const;
+  // The workers, all of which have saved themselves, stood at the same place of one history.
+  bool SavedOneHistory() const;
   // It was, and knows, if only that the run has gone on: an aggregator that has forgotten the run
   // and read it back says no more.
   bool WasEvicted(const SimulatedWorker& worker) const;

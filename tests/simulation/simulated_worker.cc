@@ -58,7 +58,8 @@ std::string SimulatedWorker::WaitingFor() const {
 
 bool SimulatedWorker::was_evicted() const {
   const absl::string_view why = failure_.message();
-  return ((absl::IsFailedPrecondition(failure_) || absl::IsAborted(failure_)) &&
+  return ((absl::IsFailedPrecondition(failure_) || absl::IsAborted(failure_) ||
+           absl::IsDataLoss(failure_)) &&
           absl::StrContains(why, "evicted")) ||
          ((is_newcomer() || options_.client.max_late > 0) && absl::IsAborted(failure_) &&
           (absl::StrContains(why, "must come anew") || absl::StrContains(why, "are dead")));

@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "base/status_macros.h"
+#include "client/optimizers/device/device_input.h"
+#include "client/optimizers/device/lane_use.h"
 #include "kernels/backend.h"
 
 namespace tally {
@@ -10,6 +12,7 @@ namespace tally {
 absl::StatusOr<DeviceAdamState> DeviceAdamState::Create(const AdamOptions& options,
                                                         uint64_t num_elements, Lane* lane) {
   DeviceAdamState state(options, lane);
+  const LaneUse use(lane);
   for (DeviceArray<float>* const moment : {&state.first_moment_, &state.second_moment_}) {
     TALLY_ASSIGN_OR_RETURN(*moment, DeviceArray<float>::Create(&lane->device(), num_elements));
     TALLY_RETURN_IF_ERROR(Clear(lane->queue(), moment->span()));
@@ -20,20 +23,12 @@ absl::StatusOr<DeviceAdamState> DeviceAdamState::Create(const AdamOptions& optio
 
 absl::StatusOr<double> DeviceAdamState::SumOfSecondMoment(uint64_t offset, uint64_t num_elements) {
   double sum = 0.0;
+  const LaneUse use(lane_);
   TALLY_ASSIGN_OR_RETURN(const absl::Span<double> out, lane_->Out(absl::MakeSpan(&sum, 1)));
   TALLY_RETURN_IF_ERROR(lane_->queue().SumOfMagnitudes(
       second_moment_.span().subspan(offset, num_elements), out.data()));
   TALLY_RETURN_IF_ERROR(lane_->Finish());
   return sum;
-}
-
-absl::StatusOr<std::vector<float>> DeviceAdamState::SecondMoment(uint64_t offset,
-                                                                 uint64_t num_elements) const {
-  std::vector<float> values(num_elements);
-  TALLY_RETURN_IF_ERROR(CopyToHost(
-      lane_->queue(), second_moment_.span().subspan(offset, num_elements), absl::MakeSpan(values)));
-  TALLY_RETURN_IF_ERROR(lane_->Finish());
-  return values;
 }
 
 absl::Status DeviceAdamState::Step(uint64_t offset, absl::Span<const float> gradient,
@@ -56,9 +51,10 @@ absl::Status DeviceAdamState::StepWithFixedVariance(uint64_t offset, float secon
 }
 
 absl::Status DeviceAdamState::Save(SavedStateWriter& writer) const {
-  std::vector<float> first(first_moment_.span().size());
-  TALLY_RETURN_IF_ERROR(CopyToHost(lane_->queue(), first_moment_.span(), absl::MakeSpan(first)));
-  TALLY_ASSIGN_OR_RETURN(const std::vector<float> second, SecondMoment(0, first.size()));
+  TALLY_ASSIGN_OR_RETURN(const std::vector<float> first,
+                         FetchElements(first_moment_.span(), *lane_));
+  TALLY_ASSIGN_OR_RETURN(const std::vector<float> second,
+                         FetchElements(second_moment_.span(), *lane_));
   factors_.Save(writer);
   writer.AddValues<float>("first_moment", first);
   writer.AddValues<float>("second_moment", second);
@@ -78,6 +74,7 @@ absl::StatusOr<DeviceAdamState::Saved> DeviceAdamState::Read(const SavedState& s
 }
 
 absl::Status DeviceAdamState::Restore(const Saved& saved) {
+  const LaneUse use(lane_);
   TALLY_RETURN_IF_ERROR(
       CopyToDevice(lane_->queue(), absl::MakeConstSpan(saved.first_moment), first_moment_.span()));
   TALLY_RETURN_IF_ERROR(CopyToDevice(lane_->queue(), absl::MakeConstSpan(saved.second_moment),

@@ -18,8 +18,8 @@ namespace tally {
 
 // AdamState without AMSGrad, with the same bits and the same sections of a saved state. Spans of
 // elements lie in the memory of the lane's device; methods enqueue on the lane, and those that give
-// something back wait for it. They return RESOURCE_EXHAUSTED or UNAVAILABLE as the lane does. Not
-// thread-safe.
+// something back wait for it. They return RESOURCE_EXHAUSTED or UNAVAILABLE as the lane does; if
+// Restore does, the state is not to be used. Not thread-safe.
 class DeviceAdamState {
  public:
   // Moments as they are in the host's memory.
@@ -41,8 +41,9 @@ class DeviceAdamState {
     return first_moment_.span().subspan(offset, num_elements);
   }
   absl::StatusOr<double> SumOfSecondMoment(uint64_t offset, uint64_t num_elements);
-  // A copy on the host.
-  absl::StatusOr<std::vector<float>> SecondMoment(uint64_t offset, uint64_t num_elements) const;
+  absl::Span<const float> second_moment(uint64_t offset, uint64_t num_elements) const {
+    return second_moment_.span().subspan(offset, num_elements);
+  }
 
   // As AdamState.
   absl::Status Step(uint64_t offset, absl::Span<const float> gradient,

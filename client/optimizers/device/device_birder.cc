@@ -12,6 +12,7 @@
 #include "client/optimizers/birder_moments.h"
 #include "client/optimizers/device/device_array.h"
 #include "client/optimizers/device/device_input.h"
+#include "client/optimizers/device/lane_use.h"
 #include "client/optimizers/input_guard.h"
 #include "client/optimizers/method_parts.h"
 #include "client/optimizers/sgd_options.h"
@@ -37,6 +38,7 @@ class DeviceBirder final : public Optimizer {
         dense_moment_(layout().num_elements() - layout().num_compressed()),
         dense_magnitude_(dense_moment_.size()),
         host_gradients_(layout().chunks().size()) {}
+  ~DeviceBirder() override { lane_->Abandon(); }
 
   // After the constructor, once. Returns RESOURCE_EXHAUSTED or UNAVAILABLE as the lane does.
   absl::Status Allocate();
@@ -73,6 +75,8 @@ class DeviceBirder final : public Optimizer {
   absl::Status ApplyVotes(const ChunkResult& result, absl::Span<float> parameters);
   // direction_ of a chunk's vote, masked elements apart.
   absl::StatusOr<absl::Span<float>> Outcome(const ChunkResult& result);
+  // Moments of all elements, of which the compressed ones go to the device.
+  absl::Status Upload(const std::vector<float>& moment, const std::vector<float>& magnitude);
   // As StepAgainst (client/optimizers/sgd_options.h).
   absl::Status StepAlong(absl::Span<float> direction, absl::Span<float> x);
 
@@ -151,7 +155,10 @@ absl::Status DeviceBirder::Play(absl::Span<float> parameters, absl::Span<const f
 absl::StatusOr<ChunkContribution> DeviceBirder::EncodeDense(uint32_t chunk,
                                                             absl::Span<const float> gradients) {
   std::vector<float>& gradient = host_gradients_[chunk];
-  TALLY_RETURN_IF_ERROR(FetchElements(ChunkOf(gradients, layout(), chunk), *lane_, gradient));
+  gradient.resize(layout().chunks()[chunk].num_elements);
+  if (!parts_.guard().follows()) {
+    TALLY_ASSIGN_OR_RETURN(gradient, FetchElements(ChunkOf(gradients, layout(), chunk), *lane_));
+  }
   return parts_.EncodeDense(chunk, gradient);
 }
 
@@ -186,6 +193,7 @@ absl::Status DeviceBirder::ApplyDense(const ChunkResult& result, Fate fate,
              absl::MakeSpan(dense_moment_).subspan(offset, mean.size()),
              absl::MakeSpan(dense_magnitude_).subspan(offset, mean.size()), absl::MakeSpan(shares));
   const absl::Span<float> direction = direction_.span().first(mean.size());
+  const LaneUse use(lane_.get());
   TALLY_RETURN_IF_ERROR(CopyToDevice(lane_->queue(), absl::MakeConstSpan(shares), direction));
   TALLY_RETURN_IF_ERROR(StepAlong(direction, ChunkOf(parameters, layout(), result.chunk)));
   return lane_->Finish();
@@ -242,11 +250,11 @@ std::string DeviceBirder::Save(StateScope scope) const {
   const std::pair<absl::string_view, absl::Span<const float>> compressed[] = {
       {"moment", moment_.span()}, {"magnitude", magnitude_.span()}};
   for (const auto& [section, elements] : compressed) {
-    std::vector<float> values;
-    if (!FetchElements(elements, *lane_, values).ok()) return "";
+    absl::StatusOr<std::vector<float>> values = FetchElements(elements, *lane_);
+    if (!values.ok()) return "";
     const std::vector<float>& dense = section == "moment" ? dense_moment_ : dense_magnitude_;
-    values.insert(values.end(), dense.begin(), dense.end());
-    writer.AddValues<float>(section, values);
+    values->insert(values->end(), dense.begin(), dense.end());
+    writer.AddValues<float>(section, *values);
   }
   return std::move(writer).Finish();
 }
@@ -259,13 +267,20 @@ absl::Status DeviceBirder::LoadState(absl::string_view bytes) {
   TALLY_RETURN_IF_ERROR(saved.Values("moment", absl::MakeSpan(moment)));
   TALLY_RETURN_IF_ERROR(saved.Values("magnitude", absl::MakeSpan(magnitude)));
   TALLY_RETURN_IF_ERROR(parts_.Load(saved));
-  // From here on only the device can fail, and then nothing of it is of use any more.
   const auto num_compressed = static_cast<std::ptrdiff_t>(layout().num_compressed());
   dense_moment_.assign(moment.begin() + num_compressed, moment.end());
   dense_magnitude_.assign(magnitude.begin() + num_compressed, magnitude.end());
+  // Only the device can fail now, and then it has failed for good.
+  failure_ = Upload(moment, magnitude);
+  return failure_;
+}
+
+absl::Status DeviceBirder::Upload(const std::vector<float>& moment,
+                                  const std::vector<float>& magnitude) {
   const auto compressed = [&](const std::vector<float>& values) {
     return absl::MakeConstSpan(values).first(layout().num_compressed());
   };
+  const LaneUse use(lane_.get());
   TALLY_RETURN_IF_ERROR(CopyToDevice(lane_->queue(), compressed(moment), moment_.span()));
   TALLY_RETURN_IF_ERROR(CopyToDevice(lane_->queue(), compressed(magnitude), magnitude_.span()));
   return lane_->Finish();

@@ -2,18 +2,22 @@
 
 #include <cstdint>
 
+#include "absl/status/status.h"
 #include "base/status_macros.h"
 #include "client/optimizers/device/device_array.h"
+#include "client/optimizers/device/lane_use.h"
 #include "client/optimizers/step_arguments.h"
 #include "codecs/limits.h"
 #include "kernels/dtype.h"
 
 namespace tally {
 
-absl::Status FetchElements(absl::Span<const float> elements, Lane& lane, std::vector<float>& host) {
-  host.resize(elements.size());
+absl::StatusOr<std::vector<float>> FetchElements(absl::Span<const float> elements, Lane& lane) {
+  std::vector<float> host(elements.size());
+  const LaneUse use(&lane);
   TALLY_RETURN_IF_ERROR(CopyToHost(lane.queue(), elements, absl::MakeSpan(host)));
-  return lane.Finish();
+  TALLY_RETURN_IF_ERROR(lane.Finish());
+  return host;
 }
 
 absl::StatusOr<std::vector<bool>> AcceptedChunks(absl::Span<const float> gradients,
@@ -25,6 +29,7 @@ absl::StatusOr<std::vector<bool>> AcceptedChunks(absl::Span<const float> gradien
   }
   std::vector<bool> accepted(beyond.size(), !guard.follows());
   if (guard.follows()) return accepted;
+  const LaneUse use(&lane);
   TALLY_ASSIGN_OR_RETURN(const absl::Span<uint32_t> found, lane.Out(absl::MakeSpan(beyond)));
   for (uint32_t c = 0; c < beyond.size(); ++c) {
     TALLY_RETURN_IF_ERROR(
@@ -34,8 +39,8 @@ absl::StatusOr<std::vector<bool>> AcceptedChunks(absl::Span<const float> gradien
   for (uint32_t c = 0; c < beyond.size(); ++c) {
     if (beyond[c] == 0) continue;
     accepted[c] = false;
-    std::vector<float> gradient;
-    TALLY_RETURN_IF_ERROR(FetchElements(ChunkOf(gradients, layout, c), lane, gradient));
+    TALLY_ASSIGN_OR_RETURN(const std::vector<float> gradient,
+                           FetchElements(ChunkOf(gradients, layout, c), lane));
     TALLY_RETURN_IF_ERROR(guard.Refuse(c, gradient, DType::kFloat32));
   }
   return accepted;

@@ -4,7 +4,6 @@
 
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "client/optimizers/input_guard.h"
@@ -13,8 +12,9 @@
 
 namespace tally {
 
-// Copies elements in the device's memory to `host`, and waits for that.
-absl::Status FetchElements(absl::Span<const float> elements, Lane& lane, std::vector<float>& host);
+// A copy, on the host, of elements in the memory of the lane's device. Waits for the lane.
+// Returns UNAVAILABLE if the device has failed.
+absl::StatusOr<std::vector<float>> FetchElements(absl::Span<const float> elements, Lane& lane);
 
 // By compressed chunk: whether the guard lets all of its gradient be sent, which the device finds
 // out. `gradients` [layout.num_elements()] lie in the device's memory. Waits for the lane.

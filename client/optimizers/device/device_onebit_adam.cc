@@ -1,9 +1,11 @@
 #include "client/optimizers/device/device_onebit_adam.h"
 
+#include <cstddef>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "base/float_environment.h"
 #include "base/status_macros.h"
 #include "client/optimizers/dense_carry.h"
@@ -11,6 +13,7 @@
 #include "client/optimizers/device/device_array.h"
 #include "client/optimizers/device/device_input.h"
 #include "client/optimizers/device/device_sign_rounds.h"
+#include "client/optimizers/device/lane_use.h"
 #include "client/optimizers/input_guard.h"
 #include "client/optimizers/round_driver.h"
 #include "client/optimizers/saved_feedback.h"
@@ -37,6 +40,7 @@ class DeviceOneBitAdam final : public Optimizer {
         freeze_(FreezeOptionsOf(options)),
         carry_(&layout_, options.dense_dtype, &guard_, &BackendOf(options.adam)),
         host_gradients_(layout_.chunks().size()) {}
+  ~DeviceOneBitAdam() override { lane_->Abandon(); }
 
   // The state of the host's optimizer.
   absl::string_view name() const override { return "onebit_adam"; }
@@ -86,7 +90,8 @@ class DeviceOneBitAdam final : public Optimizer {
     return signs_ != nullptr && !layout_.chunks()[chunk].dense;
   }
   absl::StatusOr<std::unique_ptr<DeviceSignRounds>> NewSigns() const {
-    return DeviceSignRounds::Create(SignExchangeOf(options_), &layout_, lane_.get());
+    return DeviceSignRounds::Create(SignExchangeOf(options_), &layout_, &BackendOf(options_.adam),
+                                    lane_.get());
   }
 
   absl::StatusOr<ChunkContribution> EncodeDense(uint32_t chunk, absl::Span<const float> gradients);
@@ -96,8 +101,11 @@ class DeviceOneBitAdam final : public Optimizer {
 
   absl::StatusOr<bool> FreezeIsDue();
   absl::Status Freeze();
-  // Finds out where results may move anything: not where no gradient was seen before the freeze.
-  absl::Status FindMovable();
+  // Where results may move anything, by compressed chunk: a bitmap, or empty for everywhere. Not
+  // where no gradient was seen before the freeze; `variance_of` gives a chunk's second moment.
+  absl::StatusOr<std::vector<DeviceArray<uint8_t>>> NewMovable(
+      absl::FunctionRef<absl::StatusOr<std::vector<float>>(const Layout::Chunk& chunk)> variance_of)
+      const;
   // Adds values of the host to the residual.
   absl::Status Join(uint64_t offset, float factor, absl::Span<const float> x);
 
@@ -111,12 +119,12 @@ class DeviceOneBitAdam final : public Optimizer {
   DenseCarry carry_;
   absl::Status failure_;
   uint64_t steps_ = 0;
-  // By chunk: what was sent of it uncompressed, until its result is there.
+  // By chunk: what was sent of it uncompressed in the last round.
   std::vector<std::vector<float>> host_gradients_;
   // Since the freeze.
   std::unique_ptr<DeviceSignRounds> signs_;
   float frozen_correction_ = 1.0f;
-  std::vector<DeviceArray<uint8_t>> movable_;  // by compressed chunk, a bitmap; empty: all
+  std::vector<DeviceArray<uint8_t>> movable_;
   // Of the round under way, by compressed chunk.
   std::vector<absl::optional<Buffer>> payloads_;
 };
@@ -155,7 +163,10 @@ absl::Status DeviceOneBitAdam::Play(absl::Span<float> parameters,
 absl::StatusOr<ChunkContribution> DeviceOneBitAdam::EncodeDense(uint32_t chunk,
                                                                 absl::Span<const float> gradients) {
   std::vector<float>& gradient = host_gradients_[chunk];
-  TALLY_RETURN_IF_ERROR(FetchElements(ChunkOf(gradients, layout_, chunk), *lane_, gradient));
+  gradient.resize(layout_.chunks()[chunk].num_elements);
+  if (!guard_.follows()) {
+    TALLY_ASSIGN_OR_RETURN(gradient, FetchElements(ChunkOf(gradients, layout_, chunk), *lane_));
+  }
   TALLY_ASSIGN_OR_RETURN(absl::optional<Buffer> payload, carry_.Encode(chunk, gradient));
   return ChunkContribution{DenseExchangeOf(options_), std::move(payload)};
 }
@@ -213,7 +224,10 @@ absl::StatusOr<bool> DeviceOneBitAdam::FreezeIsDue() {
 absl::Status DeviceOneBitAdam::Freeze() {
   TALLY_ASSIGN_OR_RETURN(signs_, NewSigns());
   frozen_correction_ = state_.factors().second_correction();
-  TALLY_RETURN_IF_ERROR(FindMovable());
+  TALLY_ASSIGN_OR_RETURN(movable_, NewMovable([this](const Layout::Chunk& chunk) {
+                           return FetchElements(
+                               state_.second_moment(chunk.offset, chunk.num_elements), *lane_);
+                         }));
   for (uint32_t c = 0; c < movable_.size(); ++c) {
     host_gradients_[c] = {};
     // It would have entered the momentum with this factor.
@@ -226,12 +240,13 @@ absl::Status DeviceOneBitAdam::Freeze() {
   return absl::OkStatus();
 }
 
-absl::Status DeviceOneBitAdam::FindMovable() {
-  movable_.clear();
+absl::StatusOr<std::vector<DeviceArray<uint8_t>>> DeviceOneBitAdam::NewMovable(
+    absl::FunctionRef<absl::StatusOr<std::vector<float>>(const Layout::Chunk& chunk)> variance_of)
+    const {
+  std::vector<DeviceArray<uint8_t>> maps;
   for (uint32_t c = 0; c < layout_.chunks().size() && !layout_.chunks()[c].dense; ++c) {
     const Layout::Chunk& chunk = layout_.chunks()[c];
-    TALLY_ASSIGN_OR_RETURN(const std::vector<float> variance,
-                           state_.SecondMoment(chunk.offset, chunk.num_elements));
+    TALLY_ASSIGN_OR_RETURN(const std::vector<float> variance, variance_of(chunk));
     std::vector<uint8_t> bitmap(BitmapBytes(chunk.num_elements));
     size_t num_movable = 0;
     for (size_t i = 0; i < variance.size(); ++i) {
@@ -240,17 +255,18 @@ absl::Status DeviceOneBitAdam::FindMovable() {
       bitmap[i / 8] |= static_cast<uint8_t>(1 << (i % 8));
       ++num_movable;
     }
-    DeviceArray<uint8_t>& movable = movable_.emplace_back();
+    DeviceArray<uint8_t>& map = maps.emplace_back();
     if (num_movable == chunk.num_elements) continue;
-    TALLY_ASSIGN_OR_RETURN(movable, DeviceArray<uint8_t>::Create(&lane_->device(), bitmap.size()));
-    TALLY_RETURN_IF_ERROR(
-        CopyToDevice(lane_->queue(), absl::MakeConstSpan(bitmap), movable.span()));
+    TALLY_ASSIGN_OR_RETURN(map, DeviceArray<uint8_t>::Create(&lane_->device(), bitmap.size()));
+    const LaneUse use(lane_.get());
+    TALLY_RETURN_IF_ERROR(CopyToDevice(lane_->queue(), absl::MakeConstSpan(bitmap), map.span()));
     TALLY_RETURN_IF_ERROR(lane_->Finish());
   }
-  return absl::OkStatus();
+  return maps;
 }
 
 absl::Status DeviceOneBitAdam::Join(uint64_t offset, float factor, absl::Span<const float> x) {
+  const LaneUse use(lane_.get());
   TALLY_ASSIGN_OR_RETURN(const absl::Span<const float> values, lane_->In(x));
   TALLY_RETURN_IF_ERROR(signs_->Add(offset, factor, values));
   return lane_->Finish();
@@ -270,12 +286,14 @@ std::string DeviceOneBitAdam::Save(StateScope scope) const {
 }
 
 absl::Status DeviceOneBitAdam::LoadState(absl::string_view bytes) {
+  const ScopedFloatEnvironment float_environment;
   TALLY_ASSIGN_OR_RETURN(const SavedState saved, SavedState::Parse(bytes));
   TALLY_RETURN_IF_ERROR(saved.CheckBelongsTo(name(), layout_));
   TALLY_ASSIGN_OR_RETURN(const DeviceAdamState::Saved state, state_.Read(saved));
   VarianceFreeze freeze = freeze_;
   TALLY_RETURN_IF_ERROR(freeze.Load(saved));
   std::unique_ptr<DeviceSignRounds> signs;
+  std::vector<DeviceArray<uint8_t>> movable;
   float frozen_correction = 1.0f;
   if (saved.Has("frozen_correction")) {
     TALLY_RETURN_IF_ERROR(saved.Values("frozen_correction", absl::MakeSpan(&frozen_correction, 1)));
@@ -284,15 +302,22 @@ absl::Status DeviceOneBitAdam::LoadState(absl::string_view bytes) {
     TALLY_ASSIGN_OR_RETURN(const SavedFeedback feedback,
                            LoadFeedback(saved, layout_, signs->segments(), absl::MakeSpan(sum)));
     TALLY_RETURN_IF_ERROR(signs->Restore(feedback));
+    const auto variance_of = [&](const Layout::Chunk& chunk) -> absl::StatusOr<std::vector<float>> {
+      const auto begin = state.second_moment.begin() + static_cast<std::ptrdiff_t>(chunk.offset);
+      return std::vector<float>(begin, begin + chunk.num_elements);
+    };
+    TALLY_ASSIGN_OR_RETURN(movable, NewMovable(variance_of));
   }
   TALLY_RETURN_IF_ERROR(carry_.Load(saved));
-  // From here on only the device can fail, and then nothing of it is of use any more.
-  TALLY_RETURN_IF_ERROR(state_.Restore(state));
+  // Only the device can fail now, and then it has failed for good.
+  failure_ = state_.Restore(state);
+  TALLY_RETURN_IF_ERROR(failure_);
   freeze_ = freeze;
   signs_ = std::move(signs);
+  movable_ = std::move(movable);
   frozen_correction_ = frozen_correction;
   steps_ = saved.steps();
-  return signs_ == nullptr ? absl::OkStatus() : FindMovable();
+  return absl::OkStatus();
 }
 
 }  // namespace

@@ -5,15 +5,20 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/types/variant.h"
 #include "base/status_macros.h"
+#include "client/optimizers/device/device_input.h"
+#include "client/optimizers/device/lane_use.h"
 #include "codecs/sign_codec.h"
 
 namespace tally {
 
-DeviceSignRounds::DeviceSignRounds(const Exchange& exchange, const Layout* layout, Lane* lane)
+DeviceSignRounds::DeviceSignRounds(const Exchange& exchange, const Layout* layout,
+                                   const Backend* backend, Lane* lane)
     : exchange_(exchange),
       layout_(*layout),
+      backend_(*backend),
       lane_(*lane),
       segments_(*layout, absl::get<SignExchange>(exchange.kind).granularity) {
   const ScaleGranularity& granularity = absl::get<SignExchange>(exchange.kind).granularity;
@@ -33,8 +38,10 @@ DeviceSignRounds::DeviceSignRounds(const Exchange& exchange, const Layout* layou
 
 absl::StatusOr<std::unique_ptr<DeviceSignRounds>> DeviceSignRounds::Create(const Exchange& exchange,
                                                                            const Layout* layout,
+                                                                           const Backend* backend,
                                                                            Lane* lane) {
-  std::unique_ptr<DeviceSignRounds> rounds(new DeviceSignRounds(exchange, layout, lane));
+  std::unique_ptr<DeviceSignRounds> rounds(new DeviceSignRounds(exchange, layout, backend, lane));
+  const LaneUse use(lane);
   TALLY_RETURN_IF_ERROR(rounds->Allocate());
   return rounds;
 }
@@ -153,6 +160,11 @@ absl::Status DeviceSignRounds::Decode(const ChunkResult& result, absl::Span<cons
 }
 
 absl::Status DeviceSignRounds::Add(uint64_t offset, float factor, absl::Span<const float> x) {
+  if (offset > sum_.span().size() || x.size() > sum_.span().size() - offset) {
+    return absl::InvalidArgumentError(absl::StrCat("elements [", offset, ", ", offset + x.size(),
+                                                   ") of the residual, must be among the ",
+                                                   sum_.span().size(), " compressed ones"));
+  }
   const absl::Span<float> sum = sum_.span().subspan(offset, x.size());
   return lane_.queue().Blend(1.0f, sum, factor, x, sum);
 }
@@ -173,6 +185,7 @@ absl::StatusOr<double> DeviceSignRounds::Norm() {
   double sum_of_squares = 0.0;
   for (uint32_t c = 0; c < chunks_.size(); ++c) {
     double of_chunk = 0.0;
+    const LaneUse use(&lane_);
     TALLY_ASSIGN_OR_RETURN(const absl::Span<const float> residual, ResidualOf(c));
     TALLY_ASSIGN_OR_RETURN(const absl::Span<double> sum, lane_.Out(absl::MakeSpan(&of_chunk, 1)));
     TALLY_RETURN_IF_ERROR(lane_.queue().SumOfSquares(residual, sum.data()));
@@ -182,24 +195,9 @@ absl::StatusOr<double> DeviceSignRounds::Norm() {
   return std::sqrt(sum_of_squares);
 }
 
-absl::StatusOr<std::vector<float>> DeviceSignRounds::Residual() {
-  std::vector<float> flat(layout_.num_elements());
-  for (uint32_t c = 0; c < chunks_.size(); ++c) {
-    TALLY_ASSIGN_OR_RETURN(const absl::Span<const float> residual, ResidualOf(c));
-    TALLY_RETURN_IF_ERROR(
-        CopyToHost(lane_.queue(), residual,
-                   absl::MakeSpan(flat).subspan(layout_.chunks()[c].offset, residual.size())));
-    TALLY_RETURN_IF_ERROR(lane_.Finish());
-  }
-  return flat;
-}
-
-absl::Status DeviceSignRounds::Save(SavedStateWriter& writer) {
-  if (writer.is_shared()) return absl::OkStatus();
-  std::vector<float> sum(sum_.span().size());
-  TALLY_RETURN_IF_ERROR(
-      CopyToHost<float>(lane_.queue(), std::as_const(sum_).span(), absl::MakeSpan(sum)));
+absl::StatusOr<std::vector<Buffer>> DeviceSignRounds::FetchCounted() {
   std::vector<Buffer> contributions(chunks_.size());
+  const LaneUse use(&lane_);
   for (uint32_t c = 0; c < chunks_.size(); ++c) {
     const Chunk& chunk = chunks_[c];
     if (chunk.last != Last::kCounted) continue;
@@ -212,13 +210,40 @@ absl::Status DeviceSignRounds::Save(SavedStateWriter& writer) {
         CopyToHost<uint8_t>(lane_.queue(), chunk.bits[chunk.current].span(), parts.bits));
   }
   TALLY_RETURN_IF_ERROR(lane_.Finish());
+  return contributions;
+}
+
+absl::StatusOr<std::vector<float>> DeviceSignRounds::Residual() {
+  TALLY_ASSIGN_OR_RETURN(std::vector<float> flat, FetchElements(sum_.span(), lane_));
+  TALLY_ASSIGN_OR_RETURN(const std::vector<Buffer> counted, FetchCounted());
+  std::vector<float> leaving(largest_chunk_);
+  for (uint32_t c = 0; c < chunks_.size(); ++c) {
+    if (counted[c].empty()) continue;
+    const uint32_t num_elements = layout_.chunks()[c].num_elements;
+    const SignBlock block = SignBlockOf(counted[c].bytes(), num_elements, chunks_[c].scales.size());
+    const absl::Span<float> left = absl::MakeSpan(leaving).first(num_elements);
+    const absl::Span<float> rest =
+        absl::MakeSpan(flat).subspan(layout_.chunks()[c].offset, num_elements);
+    TALLY_RETURN_IF_ERROR(backend_.SumSigns(absl::MakeConstSpan(&block, 1), chunks_[c].segment_ends,
+                                            layout_.live(c), left));
+    TALLY_RETURN_IF_ERROR(backend_.Blend(1.0f, rest, -1.0f, left, rest));
+  }
+  flat.resize(layout_.num_elements());
+  return flat;
+}
+
+absl::Status DeviceSignRounds::Save(SavedStateWriter& writer) {
+  if (writer.is_shared()) return absl::OkStatus();
+  TALLY_ASSIGN_OR_RETURN(const std::vector<float> sum, FetchElements(sum_.span(), lane_));
+  TALLY_ASSIGN_OR_RETURN(const std::vector<Buffer> counted, FetchCounted());
   SavedFeedback saved = {.sum = sum};
-  for (const Buffer& contribution : contributions) saved.counted.push_back(contribution.bytes());
+  for (const Buffer& contribution : counted) saved.counted.push_back(contribution.bytes());
   saved.Save(writer);
   return absl::OkStatus();
 }
 
 absl::Status DeviceSignRounds::Restore(const SavedFeedback& saved) {
+  const LaneUse use(&lane_);
   TALLY_RETURN_IF_ERROR(CopyToDevice(lane_.queue(), saved.sum, sum_.span()));
   for (uint32_t c = 0; c < chunks_.size(); ++c) {
     Chunk& chunk = chunks_[c];

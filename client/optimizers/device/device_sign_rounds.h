@@ -21,6 +21,7 @@
 #include "client/saved_state.h"
 #include "codecs/exchange.h"
 #include "codecs/layout.h"
+#include "kernels/backend.h"
 #include "kernels/device/lane.h"
 #include "kernels/sign_block.h"
 
@@ -28,22 +29,25 @@ namespace tally {
 
 // ErrorFeedback and the decoding of SignRounds, with the same bits: workers with and without a
 // device play the same rounds, and go on from each other's saved states. What crosses the bus is
-// the contributions' and results' bits and scales, and a norm for every 4,096 elements.
+// the contributions' and results' bits and scales, and a norm and a scale for every piece
+// (SegmentMap).
 //
 // Spans of elements lie in the memory of the lane's device. Methods enqueue on the lane, and wait
 // for it where they give something back; what they were given must stay until the lane was waited
 // for. They return RESOURCE_EXHAUSTED if memory does not suffice, UNAVAILABLE if the device has
-// failed: after either the residual is not to be used. Not thread-safe; the caller has set the
-// float environment.
+// failed: if Encode, Decode, Add or Restore does, the residual is not to be used. Not thread-safe;
+// the caller has set the float environment.
 class DeviceSignRounds {
  public:
   // Enqueues what writes a chunk's input, [chunk.num_elements], to `out`.
   using WriteInput = absl::FunctionRef<absl::Status(uint32_t chunk, absl::Span<float> out)>;
 
   // `exchange` is a SignExchange that is legal for the layout, which must outlive this, as must
-  // `lane`. The residual starts at zero.
+  // `backend`, the host's, and `lane`. The residual starts at zero.
   static absl::StatusOr<std::unique_ptr<DeviceSignRounds>> Create(const Exchange& exchange,
-                                                                  const Layout* layout, Lane* lane);
+                                                                  const Layout* layout,
+                                                                  const Backend* backend,
+                                                                  Lane* lane);
 
   const SegmentMap& segments() const { return segments_; }
 
@@ -61,10 +65,12 @@ class DeviceSignRounds {
 
   // The residual += factor * x on elements [offset, offset + x.size()) of the flat vector; between
   // Settle and the next round, for their chunks.
+  // Returns INVALID_ARGUMENT, besides, if they are not all compressed.
   absl::Status Add(uint64_t offset, float factor, absl::Span<const float> x);
 
-  // As ErrorFeedback; in the host's memory.
+  // Norm (2) of the residual: added up chunk by chunk, so its last digits are not ErrorFeedback's.
   absl::StatusOr<double> Norm();
+  // As ErrorFeedback, in the host's memory; takes none of the device's.
   absl::StatusOr<std::vector<float>> Residual();
   absl::Status Save(SavedStateWriter& writer);
   // Takes what LoadFeedback has read.
@@ -86,7 +92,8 @@ class DeviceSignRounds {
     std::vector<float> scales;  // [num_segments]
   };
 
-  DeviceSignRounds(const Exchange& exchange, const Layout* layout, Lane* lane);
+  DeviceSignRounds(const Exchange& exchange, const Layout* layout, const Backend* backend,
+                   Lane* lane);
   absl::Status Allocate();
   // Enqueues the accumulation; its norms and the contribution's bits are there when the lane was
   // waited for.
@@ -95,11 +102,14 @@ class DeviceSignRounds {
   // The last contribution as a block with one scale per piece.
   absl::StatusOr<SignBlock> LastOf(const Chunk& chunk);
   absl::Span<float> SumOf(uint32_t chunk);
+  // By chunk: the contribution that is counted and still in the sum; empty: none.
+  absl::StatusOr<std::vector<Buffer>> FetchCounted();
   // Enqueues what writes the chunk's residual to the result.
   absl::StatusOr<absl::Span<const float>> ResidualOf(uint32_t chunk);
 
   const Exchange exchange_;
   const Layout& layout_;
+  const Backend& backend_;
   Lane& lane_;
   const SegmentMap segments_;
   size_t largest_chunk_ = 0;  // elements
