@@ -13,6 +13,7 @@
 #include "client/optimizers/device/test_devices.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "kernels/device/fake_device.h"
 #include "kernels/host_backends.h"
 #include "tests/util/loopback_exchanger.h"
 #include "tests/util/status_matchers.h"
@@ -188,6 +189,28 @@ TEST_P(DeviceBirderTest, RefusesWhatTheHostRefuses) {
   const std::string state = optimizer->SaveState();
   EXPECT_THAT(optimizer->LoadState(state.substr(1)), StatusIs(absl::StatusCode::kDataLoss));
   EXPECT_EQ(optimizer->SaveState(), state);
+}
+
+TEST(DeviceBirderFailureTest, AFullDeviceRefusesTheOptimizer) {
+  FakeDevice device;
+  LoopbackGroup group(TestLayout(), {}, FastestHostBackend());
+  for (const uint64_t limit : {1'000u, 12'000u, 20'000u}) {
+    device.LimitMemory(limit);
+    EXPECT_THAT(CreateDeviceBirder(group.worker(0), TestOptions(true), &device),
+                StatusIs(absl::StatusCode::kResourceExhausted));
+  }
+}
+
+TEST(DeviceBirderFailureTest, AFailedDeviceEndsTheTraining) {
+  FakeDevice device;
+  LoopbackGroup group(TestLayout(), {}, FastestHostBackend());
+  const auto optimizer = *CreateDeviceBirder(group.worker(0), TestOptions(true), &device);
+  DeviceTrainer trainer = *DeviceTrainer::Create(&device, kNumElements);
+  ASSERT_THAT(trainer.Step(*optimizer, Gradient(0, 0)), IsOk());
+  device.Fail("it fell off the bus");
+  EXPECT_THAT(trainer.Follow(*optimizer),
+              StatusIs(absl::StatusCode::kUnavailable, HasSubstr("fell off the bus")));
+  EXPECT_THAT(optimizer->SaveState(), IsEmpty());
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, DeviceBirderTest,

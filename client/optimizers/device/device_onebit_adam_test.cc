@@ -220,6 +220,10 @@ TEST_P(DeviceOneBitAdamTest, AbstainsFollowsAndInheritsAsTheHostDoes) {
     ASSERT_THAT(host->Inherit(4'001, legacy), IsOk());
     ASSERT_THAT(device->Inherit(4'001, legacy), IsOk());
   }
+  const std::vector<float> too_long(2, 1.0f);
+  EXPECT_THAT(device->Inherit(kNumElements - 51, too_long),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("[9299, 9301)")))
+      << "its last element is none of the compressed ones";
   EXPECT_EQ(device->statistics().abstained_chunks, 2u);
   EXPECT_EQ(device->Residual(), host->Residual());
   EXPECT_EQ(*trainer.Parameters(), x);
@@ -267,6 +271,44 @@ TEST(DeviceFailureTest, AFullDeviceRefusesTheOptimizer) {
   LoopbackGroup group(TestLayout(), {}, FastestHostBackend());
   EXPECT_THAT(CreateDeviceOneBitAdam(group.worker(0), TestOptions(), &device),
               StatusIs(absl::StatusCode::kResourceExhausted));
+}
+
+TEST(DeviceFailureTest, AStateThatFindsNoRoomChangesNothing) {
+  FakeDevice device;
+  LoopbackGroup group(TestLayout(), {}, FastestHostBackend());
+  const auto optimizer = *CreateDeviceOneBitAdam(group.worker(0), TestOptions(), &device);
+  LoopbackGroup host_group(TestLayout(), {}, FastestHostBackend());
+  const Trained trained = TrainOnHost(host_group, 0, TestOptions(), 8);
+  const std::string before = optimizer->SaveState();
+  const uint64_t used = device.allocated_bytes();
+  // More and more room for what comes with a frozen variance, until it suffices.
+  absl::Status status;
+  int num_refusals = 0;
+  for (uint64_t room = 500; room < 100'000; room += 500) {
+    device.LimitMemory(used + room);
+    status = optimizer->LoadState(trained.state);
+    if (status.ok()) break;
+    ++num_refusals;
+    EXPECT_THAT(status, StatusIs(absl::StatusCode::kResourceExhausted));
+    EXPECT_EQ(optimizer->SaveState(), before);
+  }
+  EXPECT_THAT(status, IsOk());
+  EXPECT_GT(num_refusals, 10);
+  EXPECT_EQ(optimizer->SaveState(), trained.state);
+}
+
+TEST(DeviceFailureTest, AStepThatFindsNoRoomEndsTheTraining) {
+  FakeDevice device;
+  LoopbackGroup group(TestLayout(), {}, FastestHostBackend());
+  const auto optimizer = *CreateDeviceOneBitAdam(group.worker(0), TestOptions(), &device);
+  DeviceTrainer trainer = *DeviceTrainer::Create(&device, kNumElements);
+  device.LimitMemory(device.allocated_bytes() + 1'000);
+  EXPECT_THAT(trainer.Step(*optimizer, Gradient(0, 0)),
+              StatusIs(absl::StatusCode::kResourceExhausted));
+  device.LimitMemory(10'000'000);
+  EXPECT_THAT(trainer.Step(*optimizer, Gradient(0, 1)),
+              StatusIs(absl::StatusCode::kResourceExhausted))
+      << "chunks may stand at different rounds";
 }
 
 TEST(DeviceFailureTest, AFailedDeviceEndsTheTraining) {
