@@ -6,8 +6,10 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "base/buffer.h"
 #include "base/float_environment.h"
 #include "base/status_macros.h"
+#include "client/optimizers/adam_options.h"
 #include "client/optimizers/dense_carry.h"
 #include "client/optimizers/device/device_adam_state.h"
 #include "client/optimizers/device/device_array.h"
@@ -21,6 +23,7 @@
 #include "client/optimizers/variance_freeze.h"
 #include "client/saved_state.h"
 #include "client/state_scope.h"
+#include "codecs/layout.h"
 #include "kernels/device/lane.h"
 #include "kernels/sign_block.h"
 
