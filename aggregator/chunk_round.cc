@@ -12,6 +12,12 @@
 #include "codecs/sparse_codec.h"
 
 namespace tally {
+namespace {
+
+// Newcomers ask to be taken in a few rounds ahead of all that they know.
+constexpr uint64_t kMaxRoundsWithoutMembers = 16;
+
+}  // namespace
 
 std::string ChunkRound::Prefix(const Place& place) const {
   return absl::StrCat("chunk ", chunk_, ", ", PlaceName(place), ": ");
@@ -224,7 +230,11 @@ bool ChunkRound::ready() const {
     if (!is_gone && !staged_[i].has_value()) return false;
     somebody_stays |= !is_gone;
   }
-  return somebody_stays;
+  // Rounds without anybody lead to the first one of whoever comes.
+  return somebody_stays ||
+         std::any_of(arrivals_.begin(), arrivals_.end(), [this](const auto& entry) {
+           return entry.second.first_round <= place_.round + kMaxRoundsWithoutMembers;
+         });
 }
 
 bool ChunkRound::needs_rounds_before(uint64_t round) const {

@@ -129,7 +129,8 @@ class ChunkRound {
   // open exchange waiting for `grace`: the next header says so. Returns whether there are any.
   bool ReturnIdle(absl::Time now, absl::Duration grace);
 
-  // OPEN, and every member of the roster has contributed or abstained, or has gone; some stay.
+  // OPEN, and every member of the roster has contributed or abstained, or has gone; some stay, or
+  // somebody is about to come in their place.
   bool ready() const;
 
   // OPEN, some are missing, but enough are there for an exchange that may close without late

@@ -225,6 +225,27 @@ TEST_F(ChunkRoundTest, NothingIsSealedOnceEverybodyHasLeft) {
   EXPECT_FALSE(round_->ready());
 }
 
+TEST_F(ChunkRoundTest, RoundsWithoutAnybodyLeadToWhoeverComes) {
+  Form(2);
+  round_->Activate(Member(2), kFirstRound + 2);
+  for (const size_t i : {0, 1}) round_->Leave(Member(i), /*gone_from=*/kFirstRound);
+  for (int rounds = 0; rounds < 2; ++rounds) {
+    ASSERT_TRUE(round_->ready());
+    const absl::StatusOr<ChunkRound::Sealing> nothing = round_->Seal(Now());
+    ASSERT_THAT(nothing, IsOk());
+    ASSERT_TRUE(nothing->no_change.has_value());
+  }
+  EXPECT_THAT(round_->history().roster().members(), testing::ElementsAre(Member(2)));
+  EXPECT_FALSE(round_->ready()) << "it is waited for";
+}
+
+TEST_F(ChunkRoundTest, NobodyComesWhoWantsToMuchLater) {
+  Form(2);
+  round_->Activate(Member(2), kFirstRound + 1'000);
+  for (const size_t i : {0, 1}) round_->Leave(Member(i), /*gone_from=*/kFirstRound);
+  EXPECT_FALSE(round_->ready());
+}
+
 TEST_F(ChunkRoundTest, WhoTracksTheMeanStartsAnewWhereTheRosterChanges) {
   Form(2);
   StageAll(OverRoster(SignBlocks256()), {1, 2});

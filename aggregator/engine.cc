@@ -239,8 +239,9 @@ Actions Engine::HandleHandoverAck(StreamId stream, const v1::HandoverAck& ack, a
 Actions Engine::HandleActivate(StreamId stream, const v1::Activate& activate, absl::Time now) {
   Job* const job = Hear(stream);
   if (job == nullptr) return {};
-  job->HandleActivate(streams_[stream].member, activate, now);
-  return {};
+  Actions actions;
+  job->HandleActivate(streams_[stream].member, activate, now, actions);
+  return Settle(std::move(actions));
 }
 
 Actions Engine::HandleStateRequest(StreamId stream, const v1::StateRequest& request,

@@ -37,7 +37,12 @@ struct MemberSign {
 // witnesses, or half of it with its first member. So nobody is evicted while an aggregator is down
 // or while everybody is cut off from something: it would help nobody; and two aggregators that see
 // different halves of a roster never evict both.
-std::vector<size_t> MembersToEvict(absl::Span<const MemberSign> roster, const EvictionRule& rule);
+//
+// `num_level` observers have the whole state, ask to be taken in, are heard and have streams to all
+// aggregators. Where no member is a witness any more (all that live have left) they are the few
+// that somebody must be, and go on in their place.
+std::vector<size_t> MembersToEvict(absl::Span<const MemberSign> roster, const EvictionRule& rule,
+                                   size_t num_level = 0);
 
 }  // namespace tally
 

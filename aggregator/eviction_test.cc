@@ -63,6 +63,11 @@ TEST(EvictionTest, WithoutAnyWitnessNobodyIsEvictedEver) {
 
 // Two aggregators, every way in which each of four workers can reach the one, the other, both or
 // neither: some worker that reaches all stays, and nobody evicts the whole roster.
+TEST(EvictionTest, ALevelObserverIsTheOneThatSomebodyMustBe) {
+  EXPECT_THAT(MembersToEvict({Silent(absl::Seconds(119))}, kRule, /*num_level=*/1), IsEmpty());
+  EXPECT_THAT(MembersToEvict({Silent(absl::Seconds(120))}, kRule, /*num_level=*/1), ElementsAre(0));
+}
+
 TEST(EvictionTest, UnderEveryCutSomebodyStaysAtBothAggregators) {
   constexpr size_t kWorkers = 4;
   for (int cuts = 0; cuts < 1 << (2 * kWorkers); ++cuts) {

@@ -166,6 +166,8 @@ void Job::SendPublished(ChunkRound::Published published, absl::Time now, Actions
   NoteHeirs(published);
   MoveMembers(published);
   AdvanceFrontier(now);
+  // Nobody may be left in the next exchange.
+  SealIfReady(Find(published.result->message.chunk()), now, actions);
 }
 
 void Job::NoteDrifted(const ChunkRound::Published& published, Actions& actions) {

@@ -76,7 +76,8 @@ class Job {
                          absl::Time now, Actions& actions);
   // An observer wants to take part; each chunk's headers say from when on. While the roster is full
   // it waits.
-  void HandleActivate(const MemberId& member, const v1::Activate& activate, absl::Time now);
+  void HandleActivate(const MemberId& member, const v1::Activate& activate, absl::Time now,
+                      Actions& actions);
   // A newcomer asks for the replicated state: a member is asked to give it.
   void HandleStateRequest(const MemberId& newcomer, const v1::StateRequest& request, absl::Time now,
                           Actions& actions);
@@ -146,6 +147,8 @@ class Job {
     bool left = false;
     // It said so when it came.
     bool came_to_leave = false;
+    // Of an observer: it has the whole state, and has asked to be taken in.
+    bool is_level = false;
     // Since when others wait for its contribution, in running time.
     absl::optional<absl::Duration> awaited_since;
     // The first round that it takes no part in; meaningful only if it has left.

@@ -220,6 +220,7 @@ absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1:
   state.stream = stream;
   state.holds_history = HoldsHistory(hello);
   state.came_to_leave = hello.intent() == v1::INTENT_LEAVING;
+  state.is_level = false;
   Hear(member, 0, now);
 
   welcome.set_verdict(observes ? v1::Welcome::VERDICT_OBSERVER : v1::Welcome::VERDICT_MEMBER);

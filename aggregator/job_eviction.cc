@@ -63,7 +63,13 @@ void Job::EvictSilentMembers(absl::Time now, Actions& actions) {
   EvictionRule rule = eviction_;
   rule.progress_after =
       std::max(rule.progress_after, kRoundsWithoutProgress * round_times_.Median());
-  for (const size_t position : MembersToEvict(roster, rule)) {
+  const auto num_level = static_cast<size_t>(
+      std::count_if(observers_.begin(), observers_.end(), [&](const auto& entry) {
+        const MemberState& state = entry.second;
+        return state.is_level && state.reaches_all && state.stream.has_value() && !state.left &&
+               running_time_ - state.heard_at < rule.evict_after;
+      }));
+  for (const size_t position : MembersToEvict(roster, rule, num_level)) {
     const MemberSign& sign = roster[position];
     const bool hangs = sign.awaited_for >= rule.progress_after;
     const absl::Duration since = hangs ? sign.awaited_for : sign.silent_for;

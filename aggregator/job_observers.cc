@@ -46,11 +46,17 @@ void Job::EvictReplaced(absl::Time now, Actions& actions) {
   }
 }
 
-void Job::HandleActivate(const MemberId& member, const v1::Activate& activate, absl::Time now) {
+void Job::HandleActivate(const MemberId& member, const v1::Activate& activate, absl::Time now,
+                         Actions& actions) {
   Hear(member, 0, now);
   // What comes too early is repeated.
   if (!formed_) return;
-  for (ChunkRound& chunk : chunks_) chunk.Activate(member, activate.round());
+  MemberState* const state = FindState(member);
+  if (state != nullptr) state->is_level = true;
+  for (ChunkRound& chunk : chunks_) {
+    chunk.Activate(member, activate.round());
+    SealIfReady(chunk, now, actions);
+  }
 }
 
 void Job::HandleStateRequest(const MemberId& newcomer, const v1::StateRequest& request,

@@ -69,9 +69,11 @@ void Job::FinishRecovery(absl::Time now, Actions& actions) {
     for (const auto* map : {&members_, &observers_}) {
       for (const auto& [worker, state] : *map) {
         const MemberId member = {worker, state.incarnation};
-        const bool is_known = map == &observers_ || history.roster().Has(member);
-        if (!state.stream.has_value() || !is_known) continue;
         const absl::optional<v1::Entry> head = recovery.HeadOf(member);
+        // A member of other chunks watches this one; who holds nothing of it may be a stranger.
+        const bool is_known =
+            map == &observers_ || history.roster().Has(member) || head.has_value();
+        if (!state.stream.has_value() || !is_known) continue;
         if (head.has_value() && !history.LeadsOnFrom(*head)) continue;
         for (auto& result : history.ResultsAfter(head)) {
           actions.push_back(SendResult{{*state.stream}, std::move(result)});

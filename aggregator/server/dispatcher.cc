@@ -50,63 +50,16 @@ void Dispatcher::RemoveStream(StreamId stream) {
   CarryOut(engine_.HandleClosed(stream));
 }
 
-void Dispatcher::Hello(StreamId stream, const v1::Hello& hello) {
+void Dispatcher::Take(StreamId stream, WorkerMessage message) {
   const MutexLock lock(&mutex_);
-  const auto found = streams_.find(stream);
-  if (found != streams_.end() && !found->second.closing) {
-    found->second.deadline = absl::InfiniteFuture();
+  const auto* const read_by_engine = absl::get_if<v1::ClientMessage>(&message);
+  if (read_by_engine != nullptr && read_by_engine->has_hello()) {
+    const auto found = streams_.find(stream);
+    if (found != streams_.end() && !found->second.closing) {
+      found->second.deadline = absl::InfiniteFuture();
+    }
   }
-  CarryOut(engine_.HandleHello(stream, hello, clock_->Now()));
-}
-
-void Dispatcher::Contribution(StreamId stream, StagedContribution contribution) {
-  const MutexLock lock(&mutex_);
-  CarryOut(engine_.HandleContribution(stream, std::move(contribution), clock_->Now()));
-}
-
-void Dispatcher::Replay(StreamId stream, Replayed piece) {
-  const MutexLock lock(&mutex_);
-  CarryOut(engine_.HandleReplay(stream, std::move(piece), clock_->Now()));
-}
-
-void Dispatcher::SnapshotAck(StreamId stream, const v1::ResidualSnapshotAck& ack) {
-  const MutexLock lock(&mutex_);
-  CarryOut(engine_.HandleSnapshotAck(stream, ack, clock_->Now()));
-}
-
-void Dispatcher::Heartbeat(StreamId stream, const v1::Heartbeat& heartbeat) {
-  const MutexLock lock(&mutex_);
-  CarryOut(engine_.HandleHeartbeat(stream, heartbeat, clock_->Now()));
-}
-
-void Dispatcher::Leave(StreamId stream, const v1::Leave& leave) {
-  const MutexLock lock(&mutex_);
-  CarryOut(engine_.HandleLeave(stream, leave, clock_->Now()));
-}
-
-void Dispatcher::Handover(StreamId stream, v1::Handover handover, std::string piece) {
-  const MutexLock lock(&mutex_);
-  CarryOut(engine_.HandleHandover(stream, std::move(handover), std::move(piece), clock_->Now()));
-}
-
-void Dispatcher::HandoverAck(StreamId stream, const v1::HandoverAck& ack) {
-  const MutexLock lock(&mutex_);
-  CarryOut(engine_.HandleHandoverAck(stream, ack, clock_->Now()));
-}
-
-void Dispatcher::Activate(StreamId stream, const v1::Activate& activate) {
-  const MutexLock lock(&mutex_);
-  CarryOut(engine_.HandleActivate(stream, activate, clock_->Now()));
-}
-
-void Dispatcher::StateRequest(StreamId stream, const v1::StateRequest& request) {
-  const MutexLock lock(&mutex_);
-  CarryOut(engine_.HandleStateRequest(stream, request, clock_->Now()));
-}
-
-void Dispatcher::StatePart(StreamId stream, v1::StatePart part, std::string piece) {
-  const MutexLock lock(&mutex_);
-  CarryOut(engine_.HandleStatePart(stream, std::move(part), std::move(piece), clock_->Now()));
+  CarryOut(TakeWorkerMessage(engine_, stream, std::move(message), clock_->Now()));
 }
 
 void Dispatcher::Offence(StreamId stream, const absl::Status& status) {

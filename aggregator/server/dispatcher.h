@@ -20,6 +20,7 @@
 #include "aggregator/engine.h"
 #include "aggregator/exchange_runner.h"
 #include "aggregator/exchange_task.h"
+#include "aggregator/worker_message.h"
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/mutex.h"
@@ -33,7 +34,7 @@ class StreamSink {
  public:
   virtual ~StreamSink() = default;
   // Contributions may be read from now on. A stream that leaves more than `max_queued_bytes` lying
-  // is cut off; 0: no limit. Called at most once, from inside Dispatcher::Hello.
+  // is cut off; 0: no limit. Called at most once, from inside Dispatcher::Take.
   virtual void Accept(std::shared_ptr<const JobDescription> description, const MemberId& member,
                       uint64_t max_queued_bytes) = 0;
   virtual void Send(const std::vector<grpc::ByteBuffer>& frames) = 0;
@@ -62,17 +63,8 @@ class Dispatcher {
   // The stream is gone; `sink` is not called again.
   void RemoveStream(StreamId stream);
 
-  void Hello(StreamId stream, const v1::Hello& hello);
-  void Contribution(StreamId stream, StagedContribution contribution);
-  void Replay(StreamId stream, Replayed piece);
-  void SnapshotAck(StreamId stream, const v1::ResidualSnapshotAck& ack);
-  void Heartbeat(StreamId stream, const v1::Heartbeat& heartbeat);
-  void Leave(StreamId stream, const v1::Leave& leave);
-  void Handover(StreamId stream, v1::Handover handover, std::string piece);
-  void HandoverAck(StreamId stream, const v1::HandoverAck& ack);
-  void Activate(StreamId stream, const v1::Activate& activate);
-  void StateRequest(StreamId stream, const v1::StateRequest& request);
-  void StatePart(StreamId stream, v1::StatePart part, std::string piece);
+  // What came on the stream; its Hello first.
+  void Take(StreamId stream, WorkerMessage message);
   // The stream broke a rule.
   void Offence(StreamId stream, const absl::Status& status);
   // No more messages come from the stream: it is closed.

@@ -82,13 +82,19 @@ class DispatcherTest : public testing::Test {
         &clock_);
   }
 
+  void SayHello(StreamId stream) {
+    v1::ClientMessage message;
+    *message.mutable_hello() = HelloBuilder().Build();
+    dispatcher_->Take(stream, std::move(message));
+  }
+
   SimulatedClock clock_;
   std::unique_ptr<Dispatcher> dispatcher_;
 };
 
 TEST_F(DispatcherTest, AcceptsAStreamThatSaysHello) {
   FakeStream stream(dispatcher_.get());
-  dispatcher_->Hello(stream.id(), HelloBuilder().Build());
+  SayHello(stream.id());
   EXPECT_TRUE(stream.accepted());
   EXPECT_FALSE(stream.closed());
 }
@@ -111,7 +117,7 @@ TEST_F(DispatcherTest, CutsOffAStreamThatDoesNotTakeItsLastWords) {
 
 TEST_F(DispatcherTest, CutsOffAWorkerThatEndsItsStreamAndTakesNothingMore) {
   FakeStream stream(dispatcher_.get());
-  dispatcher_->Hello(stream.id(), HelloBuilder().Build());
+  SayHello(stream.id());
   dispatcher_->EndOfStream(stream.id());
   EXPECT_THAT(stream.AwaitClose(), IsOk());
   clock_.AdvanceBy(absl::Seconds(30));
@@ -129,7 +135,7 @@ TEST_F(DispatcherTest, TheFirstReasonForClosingStands) {
 TEST_F(DispatcherTest, AnIdleDrainClosesAllStreamsAndIsOverWhenTheyHaveEnded) {
   auto stream = std::make_unique<FakeStream>(dispatcher_.get());
   auto mute = std::make_unique<FakeStream>(dispatcher_.get());
-  dispatcher_->Hello(stream->id(), HelloBuilder().Build());
+  SayHello(stream->id());
   Mutex mutex;
   CondVar done;
   absl::optional<uint32_t> unfinished;

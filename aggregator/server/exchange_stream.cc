@@ -10,12 +10,14 @@
 #include "base/grpc_status.h"
 #include "base/logging.h"
 #include "base/status_macros.h"
-#include "codecs/limits.h"
 
 namespace tally {
 
 ExchangeStream::ExchangeStream(Dispatcher* dispatcher, grpc::CallbackServerContext* context)
-    : dispatcher_(dispatcher), context_(context), id_(dispatcher->AddStream(this)) {
+    : dispatcher_(dispatcher),
+      context_(context),
+      id_(dispatcher->AddStream(this)),
+      reader_(&dispatcher->backend(), dispatcher->payload_memory()) {
   StartRead(&incoming_);
 }
 
@@ -25,10 +27,7 @@ void ExchangeStream::Accept(std::shared_ptr<const JobDescription> description,
     const MutexLock lock(&mutex_);
     max_queued_bytes_ = max_queued_bytes;
   }
-  reader_ = std::make_unique<ContributionReader>(description, member, &dispatcher_->backend(),
-                                                 dispatcher_->payload_memory());
-  replays_ =
-      std::make_unique<ReplayReader>(std::move(description), member, &dispatcher_->backend());
+  reader_.Accept(std::move(description), member);
 }
 
 void ExchangeStream::OnReadDone(bool ok) {
@@ -37,7 +36,7 @@ void ExchangeStream::OnReadDone(bool ok) {
     dispatcher_->EndOfStream(id_);
     return;
   }
-  const absl::Status status = HandleMessage();
+  const absl::Status status = TakeMessage();
   if (!status.ok()) {
     dispatcher_->Offence(id_, status);
     return;
@@ -51,85 +50,11 @@ void ExchangeStream::OnReadDone(bool ok) {
   StartRead(&incoming_);
 }
 
-absl::Status ExchangeStream::HandleMessage() {
+absl::Status ExchangeStream::TakeMessage() {
   v1::ClientMessage message;
   TALLY_RETURN_IF_ERROR(ParseMessage(&incoming_, &message));
-  if (message.payload().size() > kMaxSliceBytes) {
-    return absl::InvalidArgumentError(absl::StrCat("`payload` has ", message.payload().size(),
-                                                   " bytes, must have at most ", kMaxSliceBytes));
-  }
-  if (!greeted_) {
-    if (!message.has_hello()) {
-      return absl::InvalidArgumentError("`kind` must be `hello` in the first message of a stream");
-    }
-    greeted_ = true;
-    dispatcher_->Hello(id_, message.hello());
-    return absl::OkStatus();
-  }
-  switch (message.kind_case()) {
-    case v1::ClientMessage::kContribution:
-      return HandleContribution(message);
-    case v1::ClientMessage::kReplay:
-    case v1::ClientMessage::kResidualSnapshot:
-      return HandleReplay(message);
-    case v1::ClientMessage::kResidualSnapshotAck:
-      dispatcher_->SnapshotAck(id_, message.residual_snapshot_ack());
-      return absl::OkStatus();
-    case v1::ClientMessage::kHeartbeat:
-      dispatcher_->Heartbeat(id_, message.heartbeat());
-      return absl::OkStatus();
-    case v1::ClientMessage::kLeave:
-      dispatcher_->Leave(id_, message.leave());
-      return absl::OkStatus();
-    case v1::ClientMessage::kHandover:
-      dispatcher_->Handover(id_, std::move(*message.mutable_handover()),
-                            std::move(*message.mutable_payload()));
-      return absl::OkStatus();
-    case v1::ClientMessage::kHandoverAck:
-      dispatcher_->HandoverAck(id_, message.handover_ack());
-      return absl::OkStatus();
-    case v1::ClientMessage::kActivate:
-      dispatcher_->Activate(id_, message.activate());
-      return absl::OkStatus();
-    case v1::ClientMessage::kStateRequest:
-      dispatcher_->StateRequest(id_, message.state_request());
-      return absl::OkStatus();
-    case v1::ClientMessage::kStatePart:
-      dispatcher_->StatePart(id_, std::move(*message.mutable_state_part()),
-                             std::move(*message.mutable_payload()));
-      return absl::OkStatus();
-    case v1::ClientMessage::kHello:
-      return absl::InvalidArgumentError("`kind` = `hello`, must come once, first");
-    case v1::ClientMessage::KIND_NOT_SET:
-      break;
-  }
-  return absl::InvalidArgumentError("`kind` must be set to a kind of message known here");
-}
-
-absl::Status ExchangeStream::HandleContribution(const v1::ClientMessage& message) {
-  // A stream that was refused has no reader; its end is on the way.
-  if (reader_ == nullptr) return absl::OkStatus();
-  const auto* const piece = reinterpret_cast<const uint8_t*>(message.payload().data());
-  TALLY_ASSIGN_OR_RETURN(
-      absl::optional<StagedContribution> contribution,
-      reader_->Read(message.contribution(), absl::MakeSpan(piece, message.payload().size())));
-  if (contribution.has_value()) {
-    dispatcher_->Contribution(id_, *std::move(contribution));
-  } else {
-    // A worker on a slow link is busy for long with one contribution, not silent.
-    dispatcher_->Heartbeat(id_, {});
-  }
-  return absl::OkStatus();
-}
-
-absl::Status ExchangeStream::HandleReplay(v1::ClientMessage& message) {
-  if (replays_ == nullptr) return absl::OkStatus();
-  TALLY_ASSIGN_OR_RETURN(absl::optional<Replayed> piece, replays_->Read(message));
-  if (piece.has_value()) {
-    dispatcher_->Replay(id_, *std::move(piece));
-  } else {
-    dispatcher_->Heartbeat(id_, {});
-  }
+  TALLY_ASSIGN_OR_RETURN(WorkerMessage whole, reader_.Read(std::move(message)));
+  dispatcher_->Take(id_, std::move(whole));
   return absl::OkStatus();
 }
 

@@ -12,9 +12,8 @@
 
 #include "absl/status/status.h"
 #include "absl/types/optional.h"
-#include "aggregator/contribution_reader.h"
-#include "aggregator/replay_reader.h"
 #include "aggregator/server/dispatcher.h"
+#include "aggregator/worker_message.h"
 #include "base/mutex.h"
 
 namespace tally {
@@ -43,9 +42,7 @@ class ExchangeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, gr
 
  private:
   // Returns what is wrong with the message: the sender's fault.
-  absl::Status HandleMessage();
-  absl::Status HandleContribution(const v1::ClientMessage& message);
-  absl::Status HandleReplay(v1::ClientMessage& message);
+  absl::Status TakeMessage();
   // Starts the next write, or ends the stream if that is all.
   void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -55,9 +52,7 @@ class ExchangeStream final : public grpc::ServerBidiReactor<grpc::ByteBuffer, gr
 
   // Of the reading side, which is one thread at a time.
   grpc::ByteBuffer incoming_;
-  bool greeted_ = false;
-  std::unique_ptr<ContributionReader> reader_;
-  std::unique_ptr<ReplayReader> replays_;
+  WorkerMessageReader reader_;
 
   Mutex mutex_;
   std::deque<grpc::ByteBuffer> outgoing_ ABSL_GUARDED_BY(mutex_);

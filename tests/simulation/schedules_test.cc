@@ -18,6 +18,14 @@ TEST_P(SchedulesTest, EveryInvariantHolds) {
   }
 }
 
+// Schedules that have found something (docs/simulation.md).
+TEST(FoundSchedulesTest, EveryInvariantHolds) {
+  for (const uint64_t seed : {118379u, 153475u, 162168u, 169251u, 177496u, 10055746u, 10062340u,
+                              10085781u, 10105531u, 10123635u}) {
+    EXPECT_THAT(CheckSchedule(ScheduleOf(seed)), IsOk()) << "seed " << seed;
+  }
+}
+
 // 20,000 in all; under sanitizers, which see the same code again and again, the first 1,000
 // (BUILD).
 INSTANTIATE_TEST_SUITE_P(First, SchedulesTest, testing::Range(uint64_t{0}, uint64_t{10}));

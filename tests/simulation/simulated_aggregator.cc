@@ -7,9 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/types/variant.h"
 #include "aggregator/exchange_task.h"
-#include "base/bytes.h"
+#include "aggregator/worker_message.h"
 #include "base/check.h"
-#include "base/status_macros.h"
 #include "kernels/host_backends.h"
 #include "tests/simulation/simulated_worker.h"
 #include "tests/util/live_bytes.h"
@@ -119,53 +118,13 @@ void SimulatedAggregator::Take(const std::shared_ptr<SimulatedStream>& stream,
   }
   if (message.has_hello()) streams_[stream->id] = stream;
   Run([&] {
+    if (message.has_hello()) stream->reader = std::make_unique<WorkerMessageReader>(backend_);
     // What arrives lies in the aggregator's memory, wherever it came from.
-    absl::StatusOr<Actions> actions = Handle(*stream, message);
-    return actions.ok() ? *std::move(actions)
-                        : engine_->HandleOffence(stream->id, actions.status());
+    absl::StatusOr<WorkerMessage> whole = stream->reader->Read(message);
+    return whole.ok() ? TakeWorkerMessage(*engine_, stream->id, *std::move(whole),
+                                          network_->events().now())
+                      : engine_->HandleOffence(stream->id, whole.status());
   });
-}
-
-absl::StatusOr<Actions> SimulatedAggregator::Handle(SimulatedStream& stream,
-                                                    v1::ClientMessage message) {
-  const absl::Time now = network_->events().now();
-  switch (message.kind_case()) {
-    case v1::ClientMessage::kHello:
-      return engine_->HandleHello(stream.id, message.hello(), now);
-    case v1::ClientMessage::kContribution: {
-      TALLY_ASSIGN_OR_RETURN(
-          absl::optional<StagedContribution> contribution,
-          stream.contributions->Read(message.contribution(), BytesOf(message.payload())));
-      if (!contribution.has_value()) return Actions();
-      return engine_->HandleContribution(stream.id, *std::move(contribution), now);
-    }
-    case v1::ClientMessage::kReplay:
-    case v1::ClientMessage::kResidualSnapshot: {
-      TALLY_ASSIGN_OR_RETURN(absl::optional<Replayed> piece, stream.replays->Read(message));
-      if (!piece.has_value()) return Actions();
-      return engine_->HandleReplay(stream.id, *std::move(piece), now);
-    }
-    case v1::ClientMessage::kResidualSnapshotAck:
-      return engine_->HandleSnapshotAck(stream.id, message.residual_snapshot_ack(), now);
-    case v1::ClientMessage::kHeartbeat:
-      return engine_->HandleHeartbeat(stream.id, message.heartbeat(), now);
-    case v1::ClientMessage::kActivate:
-      return engine_->HandleActivate(stream.id, message.activate(), now);
-    case v1::ClientMessage::kStateRequest:
-      return engine_->HandleStateRequest(stream.id, message.state_request(), now);
-    case v1::ClientMessage::kStatePart:
-      return engine_->HandleStatePart(stream.id, std::move(*message.mutable_state_part()),
-                                      std::move(*message.mutable_payload()), now);
-    case v1::ClientMessage::kHandover:
-      return engine_->HandleHandover(stream.id, std::move(*message.mutable_handover()),
-                                     std::move(*message.mutable_payload()), now);
-    case v1::ClientMessage::kHandoverAck:
-      return engine_->HandleHandoverAck(stream.id, message.handover_ack(), now);
-    case v1::ClientMessage::kLeave:
-      return engine_->HandleLeave(stream.id, message.leave(), now);
-    default:
-      return absl::UnimplementedError(message.ShortDebugString());
-  }
 }
 
 void SimulatedAggregator::ReceiveEnd(const std::shared_ptr<SimulatedStream>& stream) {
@@ -202,12 +161,8 @@ void SimulatedAggregator::CarryOut(Actions actions) {
       self.network_->SendDown(stream, [stream, receive] { receive(*stream->worker, *stream); });
     }
     void operator()(AcceptStream& accept) const {
-      SimulatedStream& stream = *self.streams_.at(accept.stream);
       const MemoryOwner owner(self.index_);
-      stream.contributions =
-          std::make_unique<ContributionReader>(accept.description, accept.member, self.backend_);
-      stream.replays =
-          std::make_unique<ReplayReader>(accept.description, accept.member, self.backend_);
+      self.streams_.at(accept.stream)->reader->Accept(accept.description, accept.member);
       Send(accept.stream,
            [welcome = accept.welcome](SimulatedWorker& worker, const SimulatedStream& at) {
              worker.ReceiveWelcome(at, welcome);

@@ -59,7 +59,6 @@ class SimulatedAggregator {
   void Take(const std::shared_ptr<SimulatedStream>& stream, v1::ClientMessage message);
   void TakeEnd(const std::shared_ptr<SimulatedStream>& stream);
   void Tick(uint64_t life);
-  absl::StatusOr<Actions> Handle(SimulatedStream& stream, v1::ClientMessage message);
   void RunLater(ExchangeTask task);
 
   SimulatedNetwork* const network_;

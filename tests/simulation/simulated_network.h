@@ -11,8 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "aggregator/actions.h"
-#include "aggregator/contribution_reader.h"
-#include "aggregator/replay_reader.h"
+#include "aggregator/worker_message.h"
 #include "base/choices.h"
 #include "client/incoming.h"
 #include "tests/simulation/event_queue.h"
@@ -31,9 +30,8 @@ struct SimulatedStream {
   // When the last message of each direction arrives.
   absl::Time last_up;
   absl::Time last_down;
-  // Of the aggregator's side, from Welcome on.
-  std::unique_ptr<ContributionReader> contributions;
-  std::unique_ptr<ReplayReader> replays;
+  // Of the aggregator's side, from Hello on.
+  std::unique_ptr<WorkerMessageReader> reader;
   // Of the worker's side.
   std::unique_ptr<IncomingReader> incoming;
 };
