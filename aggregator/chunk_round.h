@@ -225,6 +225,8 @@ class ChunkRound {
   // Who tracks the mean over the roster must start anew: the roster changes with the header that is
   // being sealed, or the residual was lost.
   bool NeedsTrackingRebase() const;
+  // After the exchange that is being sealed.
+  bool RosterChanges() const;
   Published Append(v1::ResultHeader header, SharedBuffer payload, absl::Time now);
   // What the head announces, taken anew.
   absl::optional<ResidualCustody::Order> AnnouncedSnapshot();

@@ -119,11 +119,14 @@ void ChunkRound::NameArrivals(const std::vector<bool>& stays) {
   }
 }
 
+bool ChunkRound::RosterChanges() const {
+  return sealed_header_.left_size() + sealed_header_.evicted_size() +
+             sealed_header_.returned_size() + sealed_header_.activated_size() >
+         0;
+}
+
 bool ChunkRound::NeedsTrackingRebase() const {
-  const bool roster_changes = sealed_header_.left_size() + sealed_header_.evicted_size() +
-                                  sealed_header_.returned_size() + sealed_header_.activated_size() >
-                              0;
-  return tracks_roster_ && (roster_changes || sealed_header_.residual_rebased() || rebases_first_);
+  return tracks_roster_ && (RosterChanges() || sealed_header_.residual_rebased() || rebases_first_);
 }
 
 absl::StatusOr<Exchange> ChunkRound::MajorityExchange() const {
@@ -204,6 +207,8 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
     NameArrivals(stays);
     sealed_header_.set_tracking_rebase(NeedsTrackingRebase());
     if (sealed_header_.tracking_rebase()) residual_ = nullptr;
+    // No exchange may have told yet that the workers of a resumed run track.
+    rebases_first_ |= !tracks_roster_ && RosterChanges();
     sealed_header_.set_tracks_roster(tracks_roster_);
     sealed_header_.set_owes_tracking_rebase(rebases_first_);
     sealing.no_change = Append(sealed_header_, nullptr, now);

@@ -261,6 +261,16 @@ TEST_F(ChunkRoundTest, WhoTracksTheMeanStartsAnewWhereTheRosterChanges) {
   EXPECT_EQ(FirstValue(*Publish(*third)), 3);
 }
 
+TEST_F(ChunkRoundTest, ARosterThatChangesBeforeAnyExchangeIsRemembered) {
+  Form(2);
+  round_->Evict(Member(1));
+  ASSERT_THAT(Stage(0, Abstention()), IsOk());
+  const absl::StatusOr<ChunkRound::Sealing> nothing = round_->Seal(Now());
+  EXPECT_FALSE(HeaderOf(*nothing->no_change->result).tracking_rebase()) << "nobody has told so yet";
+  ASSERT_THAT(Stage(0, Contribution(OverRoster(SignBlocks256()), 1)), IsOk());
+  EXPECT_TRUE(HeaderOf(*Publish(*round_->Seal(Now()))).tracking_rebase());
+}
+
 // What tracks is told by exchanges; the newest entry of a chunk that is read back may have none.
 class RestartedChunkRoundTest : public ChunkRoundTest {
  protected:

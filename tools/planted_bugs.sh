@@ -84,9 +84,9 @@ plant "who leaves need not wait for a snapshot" aggregator/job_leave.cc \
 plant "an heir takes what is sent again" client/inheritances.cc \
   "if (!found->is_here) here_" "here_"
 plant "what an evicted worker has sent counts" client/session_settle.cc \
-  "Settle(state.chunk(), counted && !sent.abstain());" "Settle(state.chunk(), counted || true);"
+  "Settle(state->chunk(), counted && !sent.abstain());" "Settle(state->chunk(), counted || true);"
 plant "what an evicted worker has sent does not count" client/session_settle.cc \
-  "Settle(state.chunk(), counted && !sent.abstain());" "Settle(state.chunk(), counted && false);"
+  "Settle(state->chunk(), counted && !sent.abstain());" "Settle(state->chunk(), counted && false);"
 plant "the dead are waited for" aggregator/chunk_round.cc \
   "departure.cause != Cause::kLeft || place_.round >= departure.gone_from" \
   "departure.cause != Cause::kEvicted && place_.round >= departure.gone_from"
