@@ -272,7 +272,7 @@ class Session {
   // as they tell in time. Where nobody tells it counts.
   void LearnEvicted(const std::string& why, absl::Time now);
   void OnFenced(size_t aggregator, const v1::Welcome& welcome, absl::Time now);
-  // With VERDICT_FENCED: this worker's newest entry of the chunk is not in the aggregator's history.
+  // With VERDICT_FENCED: this worker's newest entry of the chunk is in no history there.
   bool IsUndone(const v1::Welcome::ChunkState& state) const;
   // Counts what that entry counts of this worker, if it is undone.
   void CountUndone(const v1::Welcome::ChunkState& state);

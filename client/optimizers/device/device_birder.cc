@@ -271,7 +271,7 @@ absl::Status DeviceBirder::LoadState(absl::string_view bytes) {
   dense_moment_.assign(moment.begin() + num_compressed, moment.end());
   dense_magnitude_.assign(magnitude.begin() + num_compressed, magnitude.end());
   // Only the device can fail now, and then it has failed for good.
-  failure_ = Upload(moment, magnitude);
+  failure_.Update(Upload(moment, magnitude));
   return failure_;
 }
 

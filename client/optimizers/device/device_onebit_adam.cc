@@ -313,7 +313,7 @@ absl::Status DeviceOneBitAdam::LoadState(absl::string_view bytes) {
   }
   TALLY_RETURN_IF_ERROR(carry_.Load(saved));
   // Only the device can fail now, and then it has failed for good.
-  failure_ = state_.Restore(state);
+  failure_.Update(state_.Restore(state));
   TALLY_RETURN_IF_ERROR(failure_);
   freeze_ = freeze;
   signs_ = std::move(signs);
