@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstring>
 #include <string>
 
 #include "absl/status/status.h"
@@ -48,7 +47,7 @@ absl::StatusOr<SavedFeedback> LoadFeedback(const SavedState& saved, const Layout
         contributions.substr(0, SignPayloadBytes(num_elements, segments.num_segments(c)));
     // The section may start anywhere.
     std::vector<float> aligned((bytes.size() + sizeof(float) - 1) / sizeof(float));
-    std::memcpy(aligned.data(), bytes.data(), bytes.size());
+    std::copy(bytes.begin(), bytes.end(), reinterpret_cast<char*>(aligned.data()));
     TALLY_RETURN_IF_ERROR(
         DecodeSign({reinterpret_cast<const uint8_t*>(aligned.data()), bytes.size()}, num_elements,
                    segments.num_segments(c))
