@@ -59,43 +59,23 @@ void ChunkRecovery::Fold(Work& work) {
   phase_ = Phase::kDone;
 }
 
-bool ChunkRecovery::MayComeBack(const MemberId& member) const {
-  if (std::find(evicted_.begin(), evicted_.end(), member) != evicted_.end()) return false;
-  const auto is_member = [&member](const v1::Member& gone) {
-    return gone.worker() == member.worker && gone.incarnation() == member.incarnation;
-  };
-  const auto first = headers_.begin() + static_cast<std::ptrdiff_t>(fold_position_);
-  return std::any_of(first, headers_.end(), [&](const ReplayedHeader& entry) {
-    const v1::ResultHeader& header = entry.header;
-    return std::any_of(header.returned().begin(), header.returned().end(), is_member) ||
-           std::any_of(header.left().begin(), header.left().end(),
-                       [&](const v1::Departure& left) { return is_member(left.member()); });
-  });
-}
-
 void ChunkRecovery::AskContributions(const v1::ResultHeader& header, Work& work) {
   absl::StatusOr<std::vector<MemberId>> participants =
       fold_roster_.Participants(header.participants());
   if (!participants.ok()) return Rebase();
   std::vector<Ask> asks;
-  absent_.clear();
   for (const MemberId& member : *participants) {
     const auto found = claims_.find(member.worker);
-    if (found == claims_.end() || found->second.first != member) {
-      if (!MayComeBack(member)) return Rebase();
-      absent_.push_back(member);
-      continue;
-    }
+    if (found == claims_.end() || found->second.first != member) return WaitOrRebase();
     const v1::ChunkProgress& progress = found->second.second.progress;
     const bool holds_open = progress.has_open() && progress.open().round() == header.round() &&
                             progress.open().half() == header.half();
     if (!holds_open &&
         !Covers(progress.has_contributions(), progress.contributions(), header.round())) {
-      return Rebase();
+      return WaitOrRebase();
     }
     asks.push_back({member, NeedOf(v1::Need::KIND_CONTRIBUTION, header.round(), header.round())});
   }
-  if (!absent_.empty()) return;
   asked_ = true;
   fold_participants_ = *std::move(participants);
   fold_contributions_.assign(fold_participants_.size(), absl::nullopt);

@@ -104,6 +104,9 @@ ChunkRecovery::Work ChunkRecovery::Proceed(bool may_fold) {
   Work work;
   if (phase_ == Phase::kGathering && newest_ != nullptr && missing().empty()) StartReading(work);
   if (phase_ == Phase::kReading && results_complete_ && held_headers_complete_) JoinHeaders();
+  if (phase_ == Phase::kReading && headers_complete_ && !snapshot_key_.has_value() && !rebased_) {
+    WaitOrRebase();
+  }
   if (phase_ == Phase::kReading && results_complete_ && headers_complete_ && snapshot_complete_) {
     StartFolding();
   }
@@ -156,18 +159,17 @@ void ChunkRecovery::ChooseSnapshot(Work& work) {
     }
   }
   if (!snapshot_key_.has_value()) custodian = ChooseSaved();
+  if (!snapshot_key_.has_value()) return AskWhoLeft(work);
   const MemberId* holder = nullptr;
   v1::Entry last_held;
-  if (snapshot_key_.has_value()) {
-    for (const auto& [worker, entry] : claims_) {
-      const ChunkClaim& claim = entry.second;
-      if (!HoldsHead(claim) || (holder != nullptr && IndexOf(*claim.head) <= IndexOf(last_held)) ||
-          !Covers(claim.progress.has_headers(), claim.progress.headers(), snapshot_key_->round())) {
-        continue;
-      }
-      holder = &entry.first;
-      last_held = *claim.head;
+  for (const auto& [worker, entry] : claims_) {
+    const ChunkClaim& claim = entry.second;
+    if (!HoldsHead(claim) || (holder != nullptr && IndexOf(*claim.head) <= IndexOf(last_held)) ||
+        !Covers(claim.progress.has_headers(), claim.progress.headers(), snapshot_key_->round())) {
+      continue;
     }
+    holder = &entry.first;
+    last_held = *claim.head;
   }
   if (holder == nullptr) return Rebase();
   last_held_chain_ = last_held.chain();
@@ -178,6 +180,25 @@ void ChunkRecovery::ChooseSnapshot(Work& work) {
     const uint64_t round = saved_head_.has_value() ? saved_head_->round() : snapshot_key_->round();
     work.asks.push_back({*custodian, NeedOf(v1::Need::KIND_SNAPSHOT, round, round)});
   }
+}
+
+void ChunkRecovery::AskWhoLeft(Work& work) {
+  const MemberId* holder = nullptr;
+  v1::RoundRange rounds;
+  for (const auto& [worker, entry] : claims_) {
+    const ChunkClaim& claim = entry.second;
+    if (!HoldsHead(claim) || !claim.progress.has_headers()) continue;
+    const v1::RoundRange& held = claim.progress.headers();
+    if (holder != nullptr && IndexOf(Place{held.first(), 0}) >= IndexOf(Place{rounds.first(), 0})) {
+      continue;
+    }
+    holder = &entry.first;
+    rounds.set_first(held.first());
+    rounds.set_last(claim.head->round());
+    last_held_chain_ = claim.head->chain();
+  }
+  if (holder == nullptr) return Rebase();
+  work.asks.push_back({*holder, NeedOf(v1::Need::KIND_HEADER, rounds.first(), rounds.last())});
 }
 
 const MemberId* ChunkRecovery::ChooseSaved() {
@@ -240,14 +261,18 @@ bool ChunkRecovery::IsTheSnapshots(const ReplayedHeader& header) const {
 }
 
 absl::Status ChunkRecovery::TakeHeader(ReplayedHeader header) {
-  if (held_headers_complete_ || !snapshot_key_.has_value()) return absl::OkStatus();
-  const Place place = PlaceOf(header.header);
-  const bool is_first = headers_.empty();
-  // Halves of the snapshot's round that come before it.
-  if (is_first && place != Place{snapshot_key_->round(), snapshot_key_->half()}) {
-    return absl::OkStatus();
+  if (held_headers_complete_ || rebased_) return absl::OkStatus();
+  bool leads_on = true;
+  if (!headers_.empty()) {
+    leads_on = header.header.prev_chain() == headers_.back().chain;
+  } else if (snapshot_key_.has_value()) {
+    // Halves of the snapshot's round that come before it.
+    if (PlaceOf(header.header) != Place{snapshot_key_->round(), snapshot_key_->half()}) {
+      return absl::OkStatus();
+    }
+    leads_on = IsTheSnapshots(header);
   }
-  if (is_first ? !IsTheSnapshots(header) : header.header.prev_chain() != headers_.back().chain) {
+  if (!leads_on) {
     Rebase();
     return absl::OkStatus();
   }
@@ -274,6 +299,23 @@ absl::Status ChunkRecovery::TakeSnapshot(ResidualSnapshot snapshot) {
   TALLY_ASSIGN_OR_RETURN(residual_, ResidualOf(snapshot));
   snapshot_complete_ = true;
   return absl::OkStatus();
+}
+
+void ChunkRecovery::WaitOrRebase() {
+  absent_.clear();
+  const auto note = [this](const v1::Member& gone) {
+    const MemberId member = {gone.worker(), gone.incarnation()};
+    const auto found = claims_.find(member.worker);
+    const bool is_here = found != claims_.end() && found->second.first == member;
+    const bool is_dead = std::find(evicted_.begin(), evicted_.end(), member) != evicted_.end();
+    if (!is_here && !is_dead) absent_.push_back(member);
+  };
+  for (size_t i = fold_position_; i < headers_.size(); ++i) {
+    const v1::ResultHeader& header = headers_[i].header;
+    for (const v1::Member& returned : header.returned()) note(returned);
+    for (const v1::Departure& left : header.left()) note(left.member());
+  }
+  if (absent_.empty()) Rebase();
 }
 
 void ChunkRecovery::Rebase() {

@@ -38,8 +38,9 @@ struct ChunkClaim {
 //
 // READING fetches the results that members lack and, where there is a residual, the newest snapshot
 // and the headers after it. FOLDING replays, entry by entry, the contributions that these headers
-// count, and compares every payload with its header. If a piece is missing or differs, the residual
-// is rebased: it becomes zero, and the next header will say so.
+// count, and compares every payload with its header. If a piece is missing, those who have left
+// lately are waited for. If nobody can have it, or a payload differs, the residual is rebased: it
+// becomes zero, and the next header will say so.
 //
 // Not thread-safe.
 class ChunkRecovery {
@@ -96,7 +97,7 @@ class ChunkRecovery {
   // A task is out, if only one whose outcome nobody needs any more.
   bool awaits_outcome() const { return computing_ || stale_outcomes_ > 0; }
   // Members of the newest head's roster that are not here; and those that were members lately, are
-  // observers or leavers now, and alone hold what they contributed. Empty also if nobody holds
+  // observers or leavers now, and alone may hold what is missing. Empty also if nobody holds
   // anything.
   std::vector<MemberId> missing() const;
   // Somebody holds an entry of this chunk.
@@ -127,6 +128,9 @@ class ChunkRecovery {
   // The residual that the run began with, if somebody holds it who has not read the genesis yet.
   // Returns the holder; null: nobody.
   const MemberId* ChooseSaved();
+  // No snapshot is here: asks for the oldest headers that somebody holds, for they tell who has
+  // left.
+  void AskWhoLeft(Work& work);
   // That of the entry which the snapshot follows.
   bool IsTheSnapshots(const ReplayedHeader& header) const;
   // Completes the headers by those of the results.
@@ -134,8 +138,10 @@ class ChunkRecovery {
   void StartFolding();
   // Goes on until contributions or an outcome must be waited for.
   void Fold(Work& work);
-  // The worker has been returned to observer after that entry, or has left: it may still live.
-  bool MayComeBack(const MemberId& member) const;
+  // A snapshot, or what the entry at fold_position_ counts, is with nobody here. Workers that were
+  // returned to observer by that entry or a later one, or have left, may still live and hold it, or
+  // a newer snapshot: they are waited for. If there are none the residual is lost.
+  void WaitOrRebase();
   // Asks for what the entry at fold_position_ counts.
   void AskContributions(const v1::ResultHeader& header, Work& work);
   // Of that entry; unset if the contributions are not of its exchange.
@@ -164,8 +170,8 @@ class ChunkRecovery {
   // The snapshot is the residual that a saved run ended with, and this the entry that it followed
   // there; snapshot_key_ is then the genesis's, but for its chain, which only the header tells.
   absl::optional<v1::Entry> saved_head_;
-  // From the snapshot's entry on. Nobody need hold all of them: who was there at the snapshot may
-  // lack the newest ones, which came with results_.
+  // From the snapshot's entry on; if none is here, all that are held. Nobody need hold all of them:
+  // who was there at the snapshot may lack the newest ones, which came with results_.
   std::vector<ReplayedHeader> headers_;
   // Of the last one that its holder has.
   uint64_t last_held_chain_ = 0;
@@ -179,7 +185,7 @@ class ChunkRecovery {
   // FOLDING.
   size_t fold_position_ = 0;
   Roster fold_roster_;
-  // Observers and leavers that hold contributions to that entry and are not here.
+  // Observers and leavers that may hold what is missing, and are not here.
   std::vector<MemberId> absent_;
   bool asked_ = false;
   // [participants] of the entry at fold_position_, in roster order.

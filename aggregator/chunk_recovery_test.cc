@@ -227,6 +227,48 @@ TEST_F(ChunkRecoveryTest, WaitsForALeaverThatAloneHoldsWhatItContributed) {
   EXPECT_FALSE(recovery_->TakeRecovered().rebased);
 }
 
+TEST_F(ChunkRecoveryTest, WaitsForALeaverThatAloneMayHoldTheSnapshot) {
+  lost_->Leave(Member(1), /*gone_from=*/3);
+  PlayRound(8, /*num_members=*/1);
+  ChunkClaim claim = ClaimUpTo(4);
+  claim.progress.clear_snapshots();
+  recovery_->SetClaim(Member(0), claim);
+  AnswerAll();
+  EXPECT_THAT(recovery_->missing(), ElementsAre(Member(1)));
+  EXPECT_EQ(recovery_->phase(), ChunkRecovery::Phase::kReading);
+  ChunkClaim leaver = ClaimUpTo(3);
+  leaver.head->set_epoch(0);
+  recovery_->SetClaim(Member(1), leaver);
+  AnswerAll();
+  ASSERT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
+  EXPECT_FALSE(recovery_->TakeRecovered().rebased);
+}
+
+TEST_F(ChunkRecoveryTest, NobodyIsWaitedForWhereNobodyHasLeft) {
+  ChunkClaim claim = ClaimUpTo(3);
+  claim.progress.clear_snapshots();
+  recovery_->SetClaim(Member(0), claim);
+  recovery_->SetClaim(Member(1), claim);
+  AnswerAll();
+  ASSERT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
+  EXPECT_TRUE(recovery_->TakeRecovered().rebased);
+}
+
+// What the leaver has contributed is with those who are here; a newer snapshot may be with it.
+TEST_F(ChunkRecoveryTest, WaitsForALeaverThatMayHoldANewerSnapshot) {
+  lost_->Leave(Member(1), /*gone_from=*/3);
+  PlayRound(8, /*num_members=*/1);
+  ChunkClaim forgetful = ClaimUpTo(4);
+  forgetful.progress.mutable_contributions()->set_first(3);
+  recovery_->SetClaim(Member(0), forgetful);
+  AnswerAll();
+  EXPECT_THAT(recovery_->missing(), ElementsAre(Member(1)));
+  recovery_->Evict(Member(1));
+  AnswerAll();
+  ASSERT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
+  EXPECT_TRUE(recovery_->TakeRecovered().rebased);
+}
+
 TEST_F(ChunkRecoveryTest, ALeaverThatIsDeadIsNotWaitedFor) {
   lost_->Leave(Member(1), /*gone_from=*/3);
   PlayRound(8, /*num_members=*/1);

@@ -88,9 +88,7 @@ absl::StatusOr<Job*> Engine::FindOrCreate(const JobDescription& description, con
                      "` is over here: all of its members have left"));
   }
   if (hello.intent() == v1::INTENT_OBSERVER && !description.OwnChunks().empty()) {
-    return absl::UnavailableError(
-        absl::StrCat("run ", description.run, " of job `", description.job,
-                     "` is not here (yet): `intent` = INTENT_OBSERVER must wait for its members"));
+    return NotHereYetError(description);
   }
   if (ClaimsMembership(hello) && !HoldsHistory(hello) && !description.OwnChunks().empty()) {
     return absl::FailedPreconditionError(absl::StrCat(

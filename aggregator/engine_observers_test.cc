@@ -222,6 +222,14 @@ TEST_F(EngineObserversTest, AnObserverThatLeavesIsLetGoAtOnce) {
   EXPECT_EQ(Newest().activated_size(), 0);
 }
 
+// The aggregator was restarted, and who wants to begin the run is here before anybody who has it.
+TEST_F(EngineObserversTest, WhoHasSeenOfTheRunWaitsWhileOnlyStartersAreHere) {
+  Join(Elastic(5).Job("other", 1));
+  EXPECT_THAT(
+      Join(Elastic(7).Job("other", 1).Intent(v1::INTENT_OBSERVER).Head(12, 0, 1212)).closed(),
+      Optional(StatusIs(absl::StatusCode::kUnavailable, HasSubstr("is not here"))));
+}
+
 TEST_F(EngineObserversTest, AnObserverThatWasAwayForTooLongMustComeAnew) {
   EngineWorker& late = Observe(7);
   PlayRound();

@@ -316,6 +316,9 @@ class Job {
 // Whether the worker says that it holds an entry of some chunk.
 bool HoldsHistory(const v1::Hello& hello);
 
+// Why nobody can watch a run that only its members can bring here.
+absl::Status NotHereYetError(const JobDescription& description);
+
 // Whether the worker says that it is a member, even if one that is leaving.
 bool ClaimsMembership(const v1::Hello& hello);
 

@@ -27,6 +27,12 @@ absl::Status Job::LostTrackError(uint32_t chunk, const v1::Entry& head) {
                    ", must lead on to the present: this worker has lost track and must come anew"));
 }
 
+absl::Status NotHereYetError(const JobDescription& description) {
+  return absl::UnavailableError(
+      absl::StrCat("run ", description.run, " of job `", description.job,
+                   "` is not here (yet): `intent` = INTENT_OBSERVER must wait for its members"));
+}
+
 uint64_t Job::IncarnationHere(const std::string& worker) const {
   uint64_t incarnation = 0;
   for (const std::map<std::string, MemberState>* map : {&members_, &observers_}) {
@@ -102,6 +108,10 @@ absl::Status Job::CheckMayObserve(StreamId stream, const MemberId& member, const
     return absl::AbortedError(absl::StrCat("`member.incarnation` = ", member.incarnation,
                                            ", must be later than ", std::max(dead, here),
                                            " of worker `", member.worker, "`"));
+  }
+  // Starters are here alone; what it has seen of the run those who have taken part must tell.
+  if (!formed_ && !recovery_.has_value() && HoldsHistory(hello)) {
+    return NotHereYetError(*description_);
   }
   // A whole job may have been killed and started again: nobody is here who could give the state.
   if (hello.intent() != v1::INTENT_OBSERVER && !HoldsHistory(hello) && !connected()) {

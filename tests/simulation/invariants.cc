@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "base/status_macros.h"
 #include "codecs/place.h"
 #include "codecs/roster.h"
@@ -160,18 +161,20 @@ absl::Status CheckSettlements(const SimulationReport& report, uint32_t chunk,
   return absl::OkStatus();
 }
 
-// The worker's last entry counts it, and a crash undid that. It has been evicted since, and does
-// not add back what it took out (docs/adr/0012-settling-by-the-last-counted-exchange.md).
-bool CountsUndone(const History& history, uint32_t chunk,
-                  const std::vector<AppliedEntry>& entries) {
+// What counts the worker in a history that a crash undid: it has been evicted since, and does not
+// add back what it took out (docs/adr/0012-settling-by-the-last-counted-exchange.md).
+std::vector<Place> CountedAndUndone(const History& history, uint32_t chunk,
+                                    const std::vector<AppliedEntry>& entries) {
+  std::vector<Place> undone;
   const auto found = history.find(chunk);
-  if (found == history.end() || found->second.empty() || !found->second.back().counted) {
-    return false;
+  if (found == history.end()) return undone;
+  for (const AppliedEntry& own : found->second) {
+    const bool stands = std::none_of(entries.begin(), entries.end(), [&](const auto& entry) {
+      return entry.place == own.place && entry.chain != own.chain;
+    });
+    if (own.counted && !stands) undone.push_back(own.place);
   }
-  const AppliedEntry& last = found->second.back();
-  return std::any_of(entries.begin(), entries.end(), [&](const AppliedEntry& entry) {
-    return entry.place == last.place && entry.chain != last.chain;
-  });
+  return undone;
 }
 
 // `entries` are the present run's.
@@ -192,13 +195,14 @@ absl::Status CheckBooks(const SimulationReport& report, const HistoryModel& mode
       continue;
     }
     std::vector<double> taken = books.own.TakenOut(chunk);
-    if (CountsUndone(history->second, chunk, entries)) {
-      if (!WasEvicted(entries, worker)) {
-        return absl::DataLossError(
-            absl::StrCat(worker, ", chunk ", chunk, ": is in no history, but was not evicted"));
-      }
-      const std::vector<float>& undone = books.own.last_taken(chunk);
-      for (size_t i = 0; i < taken.size(); ++i) taken[i] -= undone[i];
+    const std::vector<Place> undone = CountedAndUndone(history->second, chunk, entries);
+    if (!undone.empty() && !WasEvicted(entries, worker)) {
+      return absl::DataLossError(
+          absl::StrCat(worker, ", chunk ", chunk, ": is in no history, but was not evicted"));
+    }
+    for (const Place& place : undone) {
+      const absl::Span<const float> values = books.own.TakenAt(chunk, place);
+      for (size_t i = 0; i < taken.size(); ++i) taken[i] -= values[i];
     }
     const auto found = model.counted().find(books.process);
     for (size_t i = 0; i < taken.size(); ++i) {

@@ -125,13 +125,13 @@ Buffer PrivateState::ContributeValues(const Exchange& exchange, uint32_t chunk,
   return payload;
 }
 
-void PrivateState::TakeOut(uint32_t chunk) {
+void PrivateState::TakeOut(uint32_t chunk, const Place& place) {
   Chunk& state = chunks_[chunk];
   const bool tracks = Tracks(*layout_, chunk);
   for (size_t i = 0; i < state.packed.size(); ++i) {
     state.kept[i] += tracks ? state.packed[i] : -state.packed[i];
   }
-  state.last_taken = std::move(state.packed);
+  state.taken[place] = std::move(state.packed);
   state.packed.clear();
 }
 
@@ -162,6 +162,12 @@ std::vector<float> PrivateState::residual() const {
     }
   }
   return flat;
+}
+
+absl::Span<const float> PrivateState::TakenAt(uint32_t chunk, const Place& place) const {
+  const auto found = chunks_[chunk].taken.find(place);
+  if (found == chunks_[chunk].taken.end()) return {};
+  return found->second;
 }
 
 std::vector<double> PrivateState::TakenOut(uint32_t chunk) const {

@@ -3,6 +3,7 @@
 #define TALLY_TESTS_SIMULATION_PRIVATE_STATE_H_
 
 #include <cstdint>
+#include <map>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -10,6 +11,7 @@
 #include "client/inheritance.h"
 #include "codecs/exchange.h"
 #include "codecs/layout.h"
+#include "codecs/place.h"
 
 namespace tally {
 
@@ -27,8 +29,9 @@ class PrivateState {
   // For the second half of a sketch round: nothing is put in.
   Buffer ContributeValues(const Exchange& exchange, uint32_t chunk,
                           absl::Span<const uint32_t> candidates);
-  // Of the chunk's last contribution; that it counts is known only now.
-  void TakeOut(uint32_t chunk);
+  // The chunk's last contribution, which was for the exchange at `place`; that it counts is known
+  // only now.
+  void TakeOut(uint32_t chunk, const Place& place);
   // A tracked chunk starts anew from what all share.
   void Rebase(uint32_t chunk, absl::Span<const float> shared);
   void Inherit(const Inheritance& inheritance);
@@ -37,8 +40,8 @@ class PrivateState {
   std::vector<float> residual() const;
   // What was put in and inherited, less the residual: what was taken out.
   std::vector<double> TakenOut(uint32_t chunk) const;
-  // [num_elements] What was taken out last.
-  const std::vector<float>& last_taken(uint32_t chunk) const { return chunks_[chunk].last_taken; }
+  // [num_elements] What was taken out when that exchange was known to count it; empty: nothing was.
+  absl::Span<const float> TakenAt(uint32_t chunk, const Place& place) const;
   // Of a tracked chunk.
   const std::vector<float>& tracked(uint32_t chunk) const { return chunks_[chunk].kept; }
 
@@ -46,7 +49,7 @@ class PrivateState {
   struct Chunk {
     std::vector<float> kept;    // the residual, or what is tracked
     std::vector<float> packed;  // what the last contribution stands for; empty: nothing
-    std::vector<float> last_taken;
+    std::map<Place, std::vector<float>> taken;
     std::vector<double> put_in;
   };
 

@@ -252,7 +252,7 @@ void SimulatedWorker::Deliver(const ChunkResult& result) {
   const Place place = {result.round, result.half};
   if (result.settled) {
     settlements_.push_back({session_.member(), result.chunk, place, result.counted});
-    if (result.counted) own_.TakeOut(result.chunk);
+    if (result.counted) own_.TakeOut(result.chunk, place);
     return;
   }
   const auto found = pending_.find({result.chunk, place});
@@ -278,7 +278,7 @@ void SimulatedWorker::Deliver(const ChunkResult& result) {
 void SimulatedWorker::Apply(const ChunkResult& result, const AppliedEntry& entry) {
   SharedChunk& shared = shared_[result.chunk];
   shared.digest = SharedDigestAfter(shared.digest, entry.header);
-  if (result.counted) own_.TakeOut(result.chunk);
+  if (result.counted) own_.TakeOut(result.chunk, entry.place);
   if (!Tracks(layout(), result.chunk)) return;
   if (result.exchange.has_value()) {
     const std::vector<float> values =
