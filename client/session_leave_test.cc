@@ -43,6 +43,19 @@ TEST(SessionLeaveTest, LeaveTellsEveryAggregatorAndEndsWithTheLastStream) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("has left the run")));
 }
 
+// An aggregator that still needs it may need it as a witness.
+TEST(SessionLeaveTest, WhereItHasLeftNothingIsOutOfItsReach) {
+  SessionDriver driver(OptionsOf(2, 2));
+  driver.Start();
+  ASSERT_THAT(driver.session().Leave({}, driver.now()), IsOk());
+  driver.Lose(0, absl::OkStatus());
+  driver.Take();
+  driver.Advance(absl::Seconds(1));
+  EXPECT_THAT(driver.Take(), ElementsAre("heartbeat 1"));
+  ASSERT_EQ(driver.heartbeat().links().links_size(), 2);
+  EXPECT_TRUE(driver.heartbeat().links().links(0).up());
+}
+
 TEST(SessionLeaveTest, LeaveSaysSoAgainOnANewStream) {
   SessionDriver driver(OptionsOf(2, 2));
   driver.Start();

@@ -110,7 +110,7 @@ void SimulatedAggregator::Receive(const std::shared_ptr<SimulatedStream>& stream
 }
 
 void SimulatedAggregator::Take(const std::shared_ptr<SimulatedStream>& stream,
-                               v1::ClientMessage message) {
+                               const v1::ClientMessage& message) {
   const bool is_open = streams_.count(stream->id) > 0;
   if (engine_ == nullptr || (!message.has_hello() && !is_open)) {
     network_->Break(stream, absl::UnavailableError("nobody listens"));
@@ -158,7 +158,8 @@ void SimulatedAggregator::CarryOut(Actions actions) {
       const auto found = self.streams_.find(id);
       if (found == self.streams_.end()) return;
       const std::shared_ptr<SimulatedStream> stream = found->second;
-      self.network_->SendDown(stream, [stream, receive] { receive(*stream->worker, *stream); });
+      self.network_->SendDown(
+          stream, [stream, receive = std::move(receive)] { receive(*stream->worker, *stream); });
     }
     void operator()(AcceptStream& accept) const {
       const MemoryOwner owner(self.index_);

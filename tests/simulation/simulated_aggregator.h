@@ -56,7 +56,7 @@ class SimulatedAggregator {
   // Has the engine do something, in the aggregator's own memory, and carries out what follows.
   void Run(const std::function<Actions()>& call);
   void CarryOut(Actions actions);
-  void Take(const std::shared_ptr<SimulatedStream>& stream, v1::ClientMessage message);
+  void Take(const std::shared_ptr<SimulatedStream>& stream, const v1::ClientMessage& message);
   void TakeEnd(const std::shared_ptr<SimulatedStream>& stream);
   void Tick(uint64_t life);
   void RunLater(ExchangeTask task);

@@ -302,6 +302,7 @@ SimulationReport SimulatedJob::Report() {
   report_.status = Verdict();
   report_.runs.push_back(ReportRun(options_.rounds));
   report_.anybody_evicted = WasAnnounced("was evicted");
+  report_.anybody_drifted = WasAnnounced("is another than that of most workers");
   for (const auto& worker : workers_) {
     // Who comes after the end begins the run anew, and has nothing to do with this one.
     if (IsNewcomer(*worker) && !worker->is_newcomer()) continue;
@@ -339,6 +340,7 @@ RunReport SimulatedJob::ReportRun(uint64_t last_round) const {
   RunReport run{.log = log_, .members = members_};
   for (const auto& worker : workers_) {
     if (IsNewcomer(*worker) && !worker->is_newcomer()) continue;
+    run.replicas.emplace_back(worker->name(), worker->replicas());
     History& history = run.histories[worker->name()] = worker->history();
     for (auto& [chunk, entries] : history) {
       while (!entries.empty() && entries.back().place.round > last_round) entries.pop_back();

@@ -29,8 +29,8 @@ void SimulatedNetwork::SendUp(const std::shared_ptr<SimulatedStream>& stream,
 void SimulatedNetwork::SendDown(const std::shared_ptr<SimulatedStream>& stream,
                                 std::function<void()> receive) {
   stream->last_down = std::max(stream->last_down, events_.now() + Latency());
-  events_.At(stream->last_down, [stream, receive = std::move(receive)] {
-    stream->worker->inbox().Receive([stream, receive] {
+  events_.At(stream->last_down, [stream, receive = std::move(receive)]() mutable {
+    stream->worker->inbox().Receive([stream, receive = std::move(receive)] {
       if (!stream->broken) receive();
     });
   });

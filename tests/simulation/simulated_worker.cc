@@ -175,18 +175,28 @@ uint64_t SimulatedWorker::ChainOf(uint32_t chunk) const {
   return first_chains_.empty() ? 0 : first_chains_[chunk];
 }
 
-void SimulatedWorker::GiveStateIfWanted() {
-  if (!session_.state_wanted()) return;
-  std::string state;
-  const auto write = [&](const void* data, size_t size) {
-    state.append(static_cast<const char*>(data), size);
-  };
+std::string SimulatedWorker::Chains() const {
+  std::string bytes;
   for (uint32_t chunk = 0; chunk < shared_.size(); ++chunk) {
     const uint64_t chain = ChainOf(chunk);
-    write(&chain, sizeof(chain));
-    write(&shared_[chunk].digest, sizeof(uint64_t));
-    write(shared_[chunk].tracked.data(), shared_[chunk].tracked.size() * sizeof(float));
+    bytes.append(reinterpret_cast<const char*>(&chain), sizeof(chain));
   }
+  return bytes;
+}
+
+std::string SimulatedWorker::ReplicatedState() const {
+  std::string bytes;
+  for (const SharedChunk& chunk : shared_) {
+    bytes.append(reinterpret_cast<const char*>(&chunk.digest), sizeof(chunk.digest));
+    bytes.append(reinterpret_cast<const char*>(chunk.tracked.data()),
+                 chunk.tracked.size() * sizeof(float));
+  }
+  return bytes;
+}
+
+void SimulatedWorker::GiveStateIfWanted() {
+  if (!session_.state_wanted()) return;
+  const std::string state = Chains() + ReplicatedState();
   Buffer bytes(state.size());
   std::memcpy(bytes.data(), state.data(), state.size());
   const absl::Status status = session_.GiveState(std::make_shared<const Buffer>(std::move(bytes)),
@@ -203,9 +213,9 @@ void SimulatedWorker::LoadState(const Buffer& bytes) {
   };
   const SharedState& joined = *session_.joined_state();
   first_chains_.resize(shared_.size());
+  read(first_chains_.data(), first_chains_.size() * sizeof(uint64_t));
   for (uint32_t chunk = 0; chunk < shared_.size(); ++chunk) {
-    uint64_t& chain = first_chains_[chunk];
-    read(&chain, sizeof(chain));
+    const uint64_t chain = first_chains_[chunk];
     read(&shared_[chunk].digest, sizeof(uint64_t));
     read(shared_[chunk].tracked.data(), shared_[chunk].tracked.size() * sizeof(float));
     if (Tracks(layout(), chunk)) own_.Rebase(chunk, shared_[chunk].tracked);
@@ -230,8 +240,8 @@ void SimulatedWorker::CarryOut() {
       const std::shared_ptr<SimulatedStream> stream = streams_[send->aggregator];
       if (stream == nullptr) continue;
       for (const OutboundFrame& frame : CutIntoFrames(send->message, send->payload)) {
-        network_->SendUp(stream, [this, stream, message = Parse(frame)] {
-          (*aggregators_)[stream->aggregator]->Receive(stream, message);
+        network_->SendUp(stream, [this, stream, message = Parse(frame)]() mutable {
+          (*aggregators_)[stream->aggregator]->Receive(stream, std::move(message));
         });
       }
     } else if (const auto* result = absl::get_if<DeliverResult>(&action)) {
@@ -332,6 +342,9 @@ void SimulatedWorker::PlayRound() {
   const absl::Time now = network_->events().now();
   GiveStateIfWanted();
   TakeInheritances();
+  const uint64_t digest = Digest64(ReplicatedState());
+  replicas_[Digest64(Chains())] = digest;
+  session_.TellReplicaDigest(digest);
   const uint64_t round = session_.next_round();
   if (round > options_.last_round || leaves_early_) {
     leaving_ = true;

@@ -118,6 +118,8 @@ class SimulatedWorker {
     return inherited_;
   }
   const PrivateState& own() const { return own_; }
+  // Digests of the replicated state between rounds, by digests of the chunks' chains then.
+  const std::map<uint64_t, uint64_t>& replicas() const { return replicas_; }
   // It has ended, and knows of everything that it has contributed whether it counts.
   bool has_closed_its_books() const;
   // Null: it has not saved itself.
@@ -136,7 +138,9 @@ class SimulatedWorker {
   void TakeInheritances();
   void ScheduleTick();
   void CutStreamTo(size_t aggregator);
-  // The trainer's replicated state as bytes, beside the chains that it stands on, and from them.
+  // The chains of all chunks, as bytes, and the trainer's replicated state, which stands on them.
+  std::string Chains() const;
+  std::string ReplicatedState() const;
   void GiveStateIfWanted();
   void LoadState(const Buffer& bytes);
   uint64_t ChainOf(uint32_t chunk) const;
@@ -164,6 +168,7 @@ class SimulatedWorker {
   // Of a newcomer, before its first entry of each chunk.
   std::vector<uint64_t> first_chains_;
   std::vector<SharedChunk> shared_;
+  std::map<uint64_t, uint64_t> replicas_;
   PrivateState own_;
   std::vector<Inheritance> inherited_;
   std::vector<Settlement> settlements_;

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -25,6 +26,8 @@ struct RunReport {
   // By worker; of a run that another one resumed, up to there. Of a worker's processes the last one
   // speaks for it.
   std::map<std::string, History> histories;
+  // By worker and process, as SimulatedWorker::replicas.
+  std::vector<std::pair<std::string, std::map<uint64_t, uint64_t>>> replicas;
 };
 
 // What a process has kept to itself when it ended, and knew of all that it had contributed whether
@@ -51,6 +54,8 @@ struct SimulationReport {
   // Aggregators have told their operators of an eviction, maybe of a leaver's, which no header
   // names.
   bool anybody_evicted = false;
+  // Aggregators have told them that replicated states differ.
+  bool anybody_drifted = false;
   // Workers that were held for dead while they stood still, and told so.
   std::vector<std::string> evicted_workers;
   // Workers that were late, returned to observer, and had not come in again when the run was over.
