@@ -74,7 +74,7 @@ plant "the second half of a sketch round is forgotten by a crash" aggregator/chu
 plant "a snapshot stands for the residual after the head" aggregator/chunk_folding.cc \
   "  fold_position_ = 1;" "  fold_position_ = headers_.size();"
 plant "who left lately is not waited for" aggregator/chunk_recovery.cc \
-  "if (!is_here && !is_dead) absent_.push_back(member);" "" //aggregator:chunk_recovery_test
+  "if (!is_here && !is_dead) absent_.push_back(member);" "if (is_here && is_dead) absent_.push_back(member);" //aggregator:chunk_recovery_test
 plant "a contribution whose result its worker lacks is not replayed" client/session_replay.cc \
   "ReplayOpen(aggregator, *chunks_[index].open, now);" ""
 plant "who leaves is released at once" aggregator/job_leave.cc \
