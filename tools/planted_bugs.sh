@@ -114,7 +114,7 @@ plant "what is tracked over the roster is divided by those who took part" aggreg
   "task.exchange.divisor == Divisor::kRoster ? roster.size() : participants.size()" \
   "task.exchange.divisor == Divisor::kRoster && false ? roster.size() : participants.size()"
 plant "what is tracked goes on where the roster changes" aggregator/chunk_sealing.cc \
-  "return tracks_roster_ && (roster_changes ||" "return tracks_roster_ && ((roster_changes && false) ||"
+  "return tracks_roster_ && (RosterChanges() ||" "return tracks_roster_ && ((RosterChanges() && false) ||"
 plant "what counts is told wrong where a round closed without the worker" client/session_results.cc \
   "delivered.counted = applied.counted;" "delivered.counted = true;"
 plant "a saved residual is lost with the aggregator if its holder lacks the genesis" \
