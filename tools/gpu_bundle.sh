@@ -17,7 +17,8 @@ readonly TESTS=(
   kernels:conformance_test kernels:sign_conformance_test kernels:dense_conformance_test
   kernels:sketch_conformance_test kernels:vote_conformance_test kernels:backends_test
   aggregator:device_runner_test client/optimizers/device:device_birder_test
-  client/optimizers/device:device_onebit_adam_test tests/end_to_end:backends_test
+  client/optimizers/device:device_onebit_adam_test
+  client/optimizers/device:device_sketched_amsgrad_test tests/end_to_end:backends_test
 )
 readonly BENCHMARKS=(bench:gpu_benchmark bench:gpu_pipeline_benchmark)
 # Found by the end-to-end test in its runfiles.

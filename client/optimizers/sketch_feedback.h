@@ -15,7 +15,7 @@
 #include "client/optimizers/quality_meter.h"
 #include "client/optimizers/round_driver.h"
 #include "client/optimizers/sketch_options.h"
-#include "client/saved_state.h"
+#include "client/optimizers/sketch_round.h"
 #include "codecs/layout.h"
 #include "kernels/backend.h"
 
@@ -28,12 +28,9 @@ namespace tally {
 //   Answer   the elements of a that the first half chose              up: their values
 //   Take     the mean of these values comes down
 //
-// and then, over all groups, ChooseUpdate: the `num_updated` elements with the largest
-// |weight * mean|, of equal ones the first in the flat vector. It is the same on all workers. What
-// this worker sent of the chosen elements leaves a, in the groups whose result counted it.
-//
-// Hashes are drawn anew for every round, so that no two elements collide for ever. Not thread-safe;
-// the caller has set the float environment.
+// and then, over all groups, ChooseUpdate, which is the same on all workers. What this worker sent
+// of the chosen elements leaves a, in the groups whose result counted it (SketchRound). Not
+// thread-safe; the caller has set the float environment.
 class SketchFeedback {
  public:
   // Puts the round's input for elements [offset, offset + sum.size()) of the flat vector, at most
@@ -42,12 +39,7 @@ class SketchFeedback {
   // Writes the weights, positive and replicated, of elements [offset, offset + out.size()).
   using Weights = absl::FunctionRef<void(uint64_t offset, absl::Span<float> out)>;
 
-  // An element of the update.
-  struct Chosen {
-    uint64_t index = 0;    // in the flat vector
-    float value = 0;       // mean of a over the participants
-    bool counted = false;  // this worker's share of it has left a
-  };
+  using Chosen = SketchRound::Chosen;
 
   // `layout` and `backend` must outlive this; options are valid for the layout.
   SketchFeedback(const Layout* layout, const SketchOptions& options, uint64_t run_seed,
@@ -60,7 +52,7 @@ class SketchFeedback {
   // The contribution to a group's first half.
   absl::StatusOr<ChunkContribution> Encode(uint32_t group, PutIn put_in, Weights weights);
   // The same for a group whose input is not finite.
-  ChunkContribution Abstain(uint32_t group);
+  ChunkContribution Abstain(uint32_t group) { return {round_.FirstHalf(group), absl::nullopt}; }
   // The contribution to its second half.
   absl::StatusOr<ChunkContribution> Answer(const ChunkResult& result, Fate fate);
   // Its last result.
@@ -77,34 +69,24 @@ class SketchFeedback {
   // a += x on elements [offset, offset + x.size()) of the flat vector; between rounds.
   absl::Status Add(uint64_t offset, absl::Span<const float> x);
 
-  void Save(SavedStateWriter& writer) const;
-  // The sum that Save wrote, for Restore. Returns INVALID_ARGUMENT if it has another size.
-  absl::StatusOr<std::vector<float>> ReadSum(const SavedState& saved) const;
+  // `sum` [num_compressed], as sum() gave it.
   void Restore(std::vector<float> sum) { sum_ = std::move(sum); }
 
  private:
-  // What is known of a group in the present round.
-  struct Group {
-    std::vector<uint32_t> candidates;  // elements of the group
-    std::vector<float> sent;           // [candidates] what this worker contributed
-    std::vector<float> means;          // [candidates] empty before the last result
-    bool counted = false;
-    // Set if this worker takes part and the round is measured.
-    absl::optional<SketchedGroup> measured;
-  };
-
-  Exchange FirstHalf(uint32_t group) const;
-  // Takes an element of the update, weight * mean, to its group's measurement.
-  void Measure(uint64_t index, float update, Weights weights, Group& group);
+  absl::Status SumAt(uint32_t group, absl::Span<const uint32_t> elements,
+                     absl::Span<float> out) const;
+  absl::Status TakeOut(uint32_t group, absl::Span<const uint32_t> elements,
+                       absl::Span<const float> values);
+  // Takes an element of the update to its group's measurement.
+  void Measure(const Chosen& chosen, Weights weights);
 
   const Layout& layout_;
-  const SketchOptions options_;
-  const uint64_t run_seed_;
   const Backend& backend_;
-  uint64_t round_ = 0;
+  SketchRound round_;
   QualityMeter* meter_ = nullptr;  // of the present round; null: it is not measured
   std::vector<float> sum_;
-  std::vector<Group> groups_;
+  // By group; set if this worker takes part and the round is measured.
+  std::vector<absl::optional<SketchedGroup>> measured_;
   std::vector<float> dealt_;   // of one group: weight * a
   std::vector<float> weight_;  // of one block
   std::vector<float> table_;   // of one group

@@ -1,43 +1,34 @@
 #include "client/optimizers/sketched_amsgrad.h"
 
 #include <algorithm>
-#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/float_environment.h"
 #include "base/status_macros.h"
+#include "client/optimizers/adam_factors.h"
 #include "client/optimizers/dealt_gradient.h"
 #include "client/optimizers/input_guard.h"
 #include "client/optimizers/method_parts.h"
 #include "client/optimizers/sketch_feedback.h"
+#include "client/optimizers/sketched_sum.h"
+#include "client/optimizers/sketched_update.h"
 #include "client/optimizers/step_arguments.h"
 #include "client/state_scope.h"
 
 namespace tally {
 namespace {
 
-// beta2^age for ages up to this; beyond it nothing is left of the moment.
-constexpr size_t kMaxAge = 65'536;
-
-std::vector<double> PowersOf(float base) {
-  std::vector<double> powers = {1.0};
-  while (powers.size() <= kMaxAge) powers.push_back(powers.back() * base);
-  return powers;
-}
-
 class SketchedAmsgrad final : public Optimizer {
  public:
   SketchedAmsgrad(Exchanger* exchanger, const SketchedAmsgradOptions& options)
       : options_(options),
         exchanger_(*exchanger),
-        parts_(exchanger, {.dense_dtype = options.dense_dtype,
-                           .non_finite = options.adam.non_finite,
-                           .quality_interval = options.adam.quality_interval,
-                           .backend = options.adam.backend}),
+        parts_(exchanger, MethodOptionsOf(options)),
         feedback_(&parts_.layout(), options.sketch, exchanger->run_seed(), &parts_.backend()),
-        decay_powers_(PowersOf(options.adam.beta2)),
+        factors_(options.adam),
+        update_(options.adam.beta2),
         first_moment_(parts_.layout().num_elements()),
         second_moment_(parts_.layout().num_elements()),
         largest_moment_(parts_.layout().num_elements()),
@@ -49,7 +40,7 @@ class SketchedAmsgrad final : public Optimizer {
 
   absl::Status SetLearningRate(float learning_rate) override {
     TALLY_RETURN_IF_ERROR(CheckLearningRate(learning_rate));
-    options_.adam.learning_rate = learning_rate;
+    factors_.set_learning_rate(learning_rate);
     return absl::OkStatus();
   }
 
@@ -83,13 +74,12 @@ class SketchedAmsgrad final : public Optimizer {
   std::string Save(StateScope scope) const override {
     if (parts_.driver().failed()) return "";
     SavedStateWriter writer = parts_.BeginSave(name(), scope);
-    const double powers[] = {first_power_, second_power_};
-    writer.AddValues<double>("beta_powers", powers);
+    factors_.Save(writer);
     writer.AddValues<float>("first_moment", first_moment_);
     writer.AddValues<float>("second_moment", second_moment_);
     writer.AddValues<float>("largest_moment", largest_moment_);
     writer.AddValues<uint64_t>("last_chosen", last_chosen_);
-    feedback_.Save(writer);
+    SaveSketchedSum(feedback_.sum(), writer);
     return std::move(writer).Finish();
   }
 
@@ -97,12 +87,6 @@ class SketchedAmsgrad final : public Optimizer {
 
  private:
   bool warming_up() const { return parts_.steps() < options_.warmup_rounds; }
-  float first_correction() const {
-    return options_.adam.bias_correction ? static_cast<float>(1.0 / (1.0 - first_power_)) : 1.0f;
-  }
-  float second_correction() const {
-    return options_.adam.bias_correction ? static_cast<float>(1.0 / (1.0 - second_power_)) : 1.0f;
-  }
 
   absl::Status PutIn(uint64_t offset, absl::Span<const float> gradients, absl::Span<float> sum);
   void WriteWeights(uint64_t offset, absl::Span<float> out) const;
@@ -112,17 +96,16 @@ class SketchedAmsgrad final : public Optimizer {
                           absl::Span<const float> gradients);
   void Move(const SketchFeedback::Chosen& chosen, absl::Span<float> parameters);
 
-  SketchedAmsgradOptions options_;
+  const SketchedAmsgradOptions options_;
   Exchanger& exchanger_;
   MethodParts parts_;
   SketchFeedback feedback_;
-  const std::vector<double> decay_powers_;
+  AdamFactors factors_;
+  const SketchedUpdate update_;
   std::vector<float> first_moment_;    // everybody's in the warm-up, then this worker's own
   std::vector<float> second_moment_;   // v, replicated
   std::vector<float> largest_moment_;  // replicated
   std::vector<uint64_t> last_chosen_;  // replicated; step, counted from 1, at which it was in K
-  double first_power_ = 1.0;
-  double second_power_ = 1.0;
 };
 
 absl::Status SketchedAmsgrad::Step(absl::Span<float> parameters,
@@ -130,8 +113,7 @@ absl::Status SketchedAmsgrad::Step(absl::Span<float> parameters,
   const Layout& layout = parts_.layout();
   TALLY_RETURN_IF_ERROR(CheckStepArguments(layout, parameters, gradients));
   const ScopedFloatEnvironment float_environment;
-  first_power_ *= options_.adam.beta1;
-  second_power_ *= options_.adam.beta2;
+  factors_.BeginStep();
   const bool dense_round = warming_up();
   parts_.BeginStep();
   feedback_.StartRound(exchanger_.next_round(), &parts_.quality());
@@ -173,38 +155,32 @@ absl::Status SketchedAmsgrad::PutIn(uint64_t offset, absl::Span<const float> gra
                                     absl::Span<float> sum) {
   const absl::Span<float> moment = absl::MakeSpan(first_moment_).subspan(offset, sum.size());
   const Backend& backend = parts_.backend();
-  TALLY_RETURN_IF_ERROR(backend.Blend(options_.adam.beta1, moment, 1.0f - options_.adam.beta1,
+  const AdamOptions& adam = factors_.options();
+  TALLY_RETURN_IF_ERROR(backend.Blend(adam.beta1, moment, factors_.one_minus_beta1(),
                                       gradients.subspan(offset, sum.size()), moment));
-  return backend.Blend(1.0f, sum, options_.adam.learning_rate * first_correction(), moment, sum);
+  return backend.Blend(1.0f, sum, adam.learning_rate * factors_.first_correction(), moment, sum);
 }
 
 void SketchedAmsgrad::WriteWeights(uint64_t offset, absl::Span<float> out) const {
-  const float correction = second_correction();
+  const float correction = factors_.second_correction();
+  const float epsilon = factors_.options().epsilon;
   for (size_t i = 0; i < out.size(); ++i) {
-    out[i] = 1.0f / (std::sqrt(largest_moment_[offset + i] * correction) + options_.adam.epsilon);
+    out[i] = SketchedUpdate::WeightOf(largest_moment_[offset + i], correction, epsilon);
   }
 }
 
 absl::Status SketchedAmsgrad::DenseStep(uint64_t offset, absl::Span<const float> mean,
                                         absl::Span<float> x) {
-  const AdamOptions& adam = options_.adam;
   const auto range = [&](std::vector<float>& moment) {
     return absl::MakeSpan(moment).subspan(offset, mean.size());
   };
-  return parts_.backend().AdamStep({.parameters = x,
-                                    .first_moment = range(first_moment_),
-                                    .second_moment = range(second_moment_),
-                                    .largest_moment = range(largest_moment_),
-                                    .gradient = mean,
-                                    .beta1 = adam.beta1,
-                                    .one_minus_beta1 = 1.0f - adam.beta1,
-                                    .beta2 = adam.beta2,
-                                    .one_minus_beta2 = 1.0f - adam.beta2,
-                                    .learning_rate = adam.learning_rate,
-                                    .first_correction = first_correction(),
-                                    .second_correction = second_correction(),
-                                    .epsilon = adam.epsilon,
-                                    .weight_decay = adam.weight_decay});
+  AdamArgs args = factors_.Step();
+  args.parameters = x;
+  args.first_moment = range(first_moment_);
+  args.second_moment = range(second_moment_);
+  args.largest_moment = range(largest_moment_);
+  args.gradient = mean;
+  return parts_.backend().AdamStep(args);
 }
 
 absl::Status SketchedAmsgrad::ApplyDense(const ChunkResult& result, Fate fate,
@@ -231,39 +207,32 @@ absl::Status SketchedAmsgrad::ApplyDense(const ChunkResult& result, Fate fate,
 }
 
 void SketchedAmsgrad::Move(const SketchFeedback::Chosen& chosen, absl::Span<float> parameters) {
-  const AdamOptions& adam = options_.adam;
-  const uint64_t age = parts_.steps() - last_chosen_[chosen.index];
-  last_chosen_[chosen.index] = parts_.steps();
-  const auto decay = static_cast<float>(decay_powers_[std::min<uint64_t>(age, kMaxAge)]);
-  const float waited = chosen.value / adam.learning_rate;
-  const float square = waited * waited / static_cast<float>(age);
-  float& second = second_moment_[chosen.index];
-  float& largest = largest_moment_[chosen.index];
-  second = decay * second + (1.0f - decay) * square;
-  largest = std::max(largest, second);
-  float& x = parameters[chosen.index];
-  const float root = std::sqrt(largest * second_correction()) + adam.epsilon;
-  x -= chosen.value / root + adam.learning_rate * adam.weight_decay * x;
+  const uint64_t age = parts_.steps() - std::exchange(last_chosen_[chosen.index], parts_.steps());
+  SketchedElement element = {parameters[chosen.index], second_moment_[chosen.index],
+                             largest_moment_[chosen.index]};
+  update_.Move(factors_, chosen.value, age, element);
+  parameters[chosen.index] = element.parameter;
+  second_moment_[chosen.index] = element.second_moment;
+  largest_moment_[chosen.index] = element.largest_moment;
 }
 
 absl::Status SketchedAmsgrad::LoadState(absl::string_view bytes) {
   TALLY_ASSIGN_OR_RETURN(const SavedState saved, SavedState::Parse(bytes));
   TALLY_RETURN_IF_ERROR(saved.CheckBelongsTo(name(), parts_.layout()));
-  double powers[2];
+  AdamFactors factors = factors_;
   std::vector<float> first(first_moment_.size());
   std::vector<float> second(first_moment_.size());
   std::vector<float> largest(first_moment_.size());
   std::vector<uint64_t> last_chosen(last_chosen_.size());
-  TALLY_RETURN_IF_ERROR(saved.Values("beta_powers", absl::MakeSpan(powers)));
+  TALLY_RETURN_IF_ERROR(factors.Load(saved));
   TALLY_RETURN_IF_ERROR(saved.Values("first_moment", absl::MakeSpan(first)));
   TALLY_RETURN_IF_ERROR(saved.Values("second_moment", absl::MakeSpan(second)));
   TALLY_RETURN_IF_ERROR(saved.Values("largest_moment", absl::MakeSpan(largest)));
   TALLY_RETURN_IF_ERROR(saved.Values("last_chosen", absl::MakeSpan(last_chosen)));
-  TALLY_ASSIGN_OR_RETURN(std::vector<float> sum, feedback_.ReadSum(saved));
+  TALLY_ASSIGN_OR_RETURN(std::vector<float> sum, LoadSketchedSum(saved, parts_.layout()));
   TALLY_RETURN_IF_ERROR(parts_.Load(saved));
   feedback_.Restore(std::move(sum));
-  first_power_ = powers[0];
-  second_power_ = powers[1];
+  factors_ = factors;
   first_moment_ = std::move(first);
   second_moment_ = std::move(second);
   largest_moment_ = std::move(largest);
@@ -275,12 +244,7 @@ absl::Status SketchedAmsgrad::LoadState(absl::string_view bytes) {
 
 absl::StatusOr<std::unique_ptr<Optimizer>> CreateSketchedAmsgrad(
     Exchanger* exchanger, const SketchedAmsgradOptions& options) {
-  TALLY_RETURN_IF_ERROR(ValidateAdamOptions(options.adam));
-  TALLY_RETURN_IF_ERROR(ValidateSketchOptions(options.sketch, exchanger->layout()));
-  if (options.warmup_rounds == 0) {
-    return absl::InvalidArgumentError(
-        "`warmup_rounds` = 0, must be at least 1: without a second moment nothing can be weighted");
-  }
+  TALLY_RETURN_IF_ERROR(ValidateSketchedAmsgradOptions(options, exchanger->layout()));
   return std::make_unique<SketchedAmsgrad>(exchanger, options);
 }
 

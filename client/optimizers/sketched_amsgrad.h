@@ -2,27 +2,14 @@
 #ifndef TALLY_CLIENT_OPTIMIZERS_SKETCHED_AMSGRAD_H_
 #define TALLY_CLIENT_OPTIMIZERS_SKETCHED_AMSGRAD_H_
 
-#include <cstdint>
 #include <memory>
 
 #include "absl/status/statusor.h"
 #include "client/exchanger.h"
-#include "client/optimizers/adam_options.h"
 #include "client/optimizers/optimizer.h"
-#include "client/optimizers/sketch_options.h"
-#include "kernels/dtype.h"
+#include "client/optimizers/sketched_amsgrad_options.h"
 
 namespace tally {
-
-struct SketchedAmsgradOptions {
-  AdamOptions adam = {};
-  SketchOptions sketch = {};
-  // Rounds of dense AMSGrad before the first sketch, at least 1: they fill the second moment, by
-  // which all that follows is weighted.
-  uint64_t warmup_rounds = 1;
-  // Number format of warm-up rounds and of dense tensors.
-  DType dense_dtype = DType::kFloat32;
-};
 
 // SketchedAMSGrad (Xian, Huang, Huang, ICDM 2022), in the form of one unit that docs/algorithms.md
 // derives:
@@ -37,8 +24,7 @@ struct SketchedAmsgradOptions {
 // many momenta, whose square grows with age if they are noise. Moments have Adam's bias
 // corrections. The second moment depends on results alone and is the same everywhere. The layout
 // must be dealt out to groups. Tensors that it marks dense take AMSGrad's step. `exchanger` must
-// outlive the optimizer. Returns INVALID_ARGUMENT as ValidateAdamOptions and ValidateSketchOptions,
-// and if `warmup_rounds` is 0.
+// outlive the optimizer. Returns INVALID_ARGUMENT as ValidateSketchedAmsgradOptions.
 absl::StatusOr<std::unique_ptr<Optimizer>> CreateSketchedAmsgrad(
     Exchanger* exchanger, const SketchedAmsgradOptions& options);
 

@@ -10,6 +10,7 @@
 #include "client/optimizers/dealt_gradient.h"
 #include "client/optimizers/input_guard.h"
 #include "client/optimizers/sketch_feedback.h"
+#include "client/optimizers/sketched_sum.h"
 #include "client/optimizers/step_arguments.h"
 #include "client/state_scope.h"
 
@@ -100,7 +101,7 @@ class SketchedSgd final : public Optimizer {
     if (parts_.driver().failed()) return "";
     SavedStateWriter writer = parts_.BeginSave(name(), scope);
     writer.AddValues<float>("momentum", momentum_);
-    feedback_.Save(writer);
+    SaveSketchedSum(feedback_.sum(), writer);
     return std::move(writer).Finish();
   }
 
@@ -109,7 +110,7 @@ class SketchedSgd final : public Optimizer {
     TALLY_RETURN_IF_ERROR(saved.CheckBelongsTo(name(), parts_.layout()));
     std::vector<float> momentum(momentum_.size());
     TALLY_RETURN_IF_ERROR(saved.Values("momentum", absl::MakeSpan(momentum)));
-    TALLY_ASSIGN_OR_RETURN(std::vector<float> sum, feedback_.ReadSum(saved));
+    TALLY_ASSIGN_OR_RETURN(std::vector<float> sum, LoadSketchedSum(saved, parts_.layout()));
     TALLY_RETURN_IF_ERROR(parts_.Load(saved));
     feedback_.Restore(std::move(sum));
     momentum_ = std::move(momentum);

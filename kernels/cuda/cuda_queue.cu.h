@@ -42,6 +42,13 @@ class CudaQueue final : public DeviceQueue {
   absl::Status AdamStep(const AdamArgs& args) override;
   absl::Status MomentumStep(const MomentumArgs& args) override;
 
+  // runs.cu.cc
+  absl::Status Gather(absl::Span<const float> x, const DeviceRuns& runs,
+                      absl::Span<float> packed) override;
+  absl::Status Scatter(absl::Span<const float> packed, const DeviceRuns& runs,
+                       absl::Span<float> x) override;
+  absl::Status Weigh(const DeviceWeighArgs& args) override;
+
   // accumulate.cu.cc, sum_signs.cu.cc, sign_rounds.cu.cc
   absl::Status Accumulate(const DeviceAccumulateArgs& args) override;
   absl::Status PackSigns(absl::Span<const float> x, absl::Span<uint8_t> bits) override;

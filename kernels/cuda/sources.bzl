@@ -10,6 +10,7 @@ CUDA_SOURCES = [
     "gather.cu.cc",
     "queue_memory.cu.cc",
     "reductions.cu.cc",
+    "runs.cu.cc",
     "select.cu.cc",
     "sign_rounds.cu.cc",
     "sketch_plan.cu.cc",

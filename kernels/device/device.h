@@ -39,6 +39,27 @@ struct DeviceSparseBlock {
   absl::Span<const float> values;
 };
 
+// Which elements of a vector, as runs of equal length: run k begins at element starts[k] *
+// num_elements. Runs of one element are indices.
+struct DeviceRuns {
+  absl::Span<const uint32_t> starts;
+  uint32_t num_elements = 1;
+};
+
+// Arguments of DeviceQueue::Weigh. `num_elements` is x.size().
+struct DeviceWeighArgs {
+  // [num_elements] masked elements become +0.
+  absl::Span<float> x;
+  // [BitmapBytes(num_elements)] As in AccumulateArgs.
+  absl::Span<const uint8_t> live;
+  // [num_elements] v; not negative.
+  absl::Span<const float> second_moment;
+  float second_correction = 1;
+  float epsilon = 0;
+  // [num_elements] x times its weight, 1 / (sqrt(v * second_correction) + epsilon).
+  absl::Span<float> out;
+};
+
 // Memory of the host, given by Device::AllocatePinned, and where it is to go.
 struct DeviceHostPiece {
   absl::Span<const uint8_t> pinned;  // starts at a multiple of 16 bytes
@@ -61,13 +82,13 @@ struct DeviceElectionArgs {
 // of one queue runs in the order in which it was enqueued, that of different queues side by side.
 // Not thread-safe.
 //
-// The operations are those of kernels/backend.h, on the same arguments and with the same bits, but
-// that elements lie in the device's memory: every span of float, double or uint8_t, and `indices`.
-// Lists of spans, `segment_ends` and everything else lie in the host's, and are read before the
-// method returns. Spans of the device's memory start at a multiple of 4 bytes, bitmaps, planes and
-// dense payloads included (at a multiple of 16 they are faster), and up to the next multiple of 4
-// bytes past their end memory may be read and written. Arguments are not checked: they hold
-// what Backend checks.
+// The operations are those of kernels/backend.h, and a few that the host needs none of its own for,
+// on the same arguments and with the same bits, but that elements lie in the device's memory: every
+// span of float, double or uint8_t, `indices` and `starts`. Lists of spans, `segment_ends` and
+// everything else lie in the host's, and are read before the method returns. Spans of the device's
+// memory start at a multiple of 4 bytes, bitmaps, planes and dense payloads included (at a multiple
+// of 16 they are faster), and up to the next multiple of 4 bytes past their end memory may be read
+// and written. Arguments are not checked: they hold what Backend checks.
 //
 // Errors: RESOURCE_EXHAUSTED, and no argument is changed in place, if the device's memory does not
 // suffice for what the operation needs besides its arguments; UNAVAILABLE if the device has failed:
@@ -101,6 +122,15 @@ class DeviceQueue {
                              absl::Span<float> out) = 0;
   virtual absl::Status AdamStep(const AdamArgs& args) = 0;
   virtual absl::Status MomentumStep(const MomentumArgs& args) = 0;
+
+  // Elements that do not lie side by side: copies the runs of `x` to `out`, one after the other,
+  // and back. The last run may be cut short: `packed` ends it. No run is there twice in Scatter's.
+  virtual absl::Status Gather(absl::Span<const float> x, const DeviceRuns& runs,
+                              absl::Span<float> packed) = 0;
+  virtual absl::Status Scatter(absl::Span<const float> packed, const DeviceRuns& runs,
+                               absl::Span<float> x) = 0;
+  // What a sketch of x is to weigh its elements by: as much as they would move a parameter.
+  virtual absl::Status Weigh(const DeviceWeighArgs& args) = 0;
 
   virtual absl::Status Accumulate(const DeviceAccumulateArgs& args) = 0;
   virtual absl::Status PackSigns(absl::Span<const float> x, absl::Span<uint8_t> bits) = 0;

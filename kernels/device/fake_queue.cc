@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <utility>
@@ -20,6 +21,11 @@ void Spoil(absl::Span<uint8_t> bytes) {
   for (uint8_t* past = bytes.data() + bytes.size(); reinterpret_cast<uintptr_t>(past) % 4 != 0;) {
     *past++ = kSpoiltByte;
   }
+}
+
+// Of element i of what the runs are packed to. `starts` lies in the device's memory.
+size_t ElementOf(const DeviceRuns& runs, size_t i) {
+  return size_t{runs.starts.at(i / runs.num_elements)} * runs.num_elements + i % runs.num_elements;
 }
 
 template <typename T>
@@ -169,6 +175,34 @@ class FakeDevice::Queue final : public DeviceQueue {
   absl::Status MomentumStep(const MomentumArgs& args) override {
     CheckSpans(args.parameters, args.first_moment, args.second_moment);
     return Launch([=, this] { Must(scalar_.MomentumStep(args)); });
+  }
+
+  absl::Status Gather(absl::Span<const float> x, const DeviceRuns& runs,
+                      absl::Span<float> packed) override {
+    CheckSpans(x, runs.starts, packed);
+    return Launch([=] {
+      for (size_t i = 0; i < packed.size(); ++i) packed[i] = x.at(ElementOf(runs, i));
+    });
+  }
+
+  absl::Status Scatter(absl::Span<const float> packed, const DeviceRuns& runs,
+                       absl::Span<float> x) override {
+    CheckSpans(packed, runs.starts, x);
+    return Launch([=] {
+      for (size_t i = 0; i < packed.size(); ++i) x.at(ElementOf(runs, i)) = packed[i];
+    });
+  }
+
+  absl::Status Weigh(const DeviceWeighArgs& args) override {
+    CheckSpans(args.x, args.live, args.second_moment, args.out);
+    return Launch([=] {
+      for (size_t i = 0; i < args.x.size(); ++i) {
+        const bool lives = args.live.empty() || ((args.live[i / 8] >> (i % 8)) & 1) != 0;
+        if (!lives) args.x[i] = 0.0f;
+        const float root = std::sqrt(args.second_moment[i] * args.second_correction);
+        args.out[i] = 1.0f / (root + args.epsilon) * args.x[i];
+      }
+    });
   }
 
   absl::Status Accumulate(const DeviceAccumulateArgs& args) override {

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "base/status_macros.h"
 #include "client/optimizers/birder.h"
+#include "client/optimizers/device/method_comparison.h"
 #include "client/optimizers/device/test_devices.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -51,23 +52,6 @@ std::vector<float> Gradient(size_t worker, uint64_t round) {
   return gradient;
 }
 
-struct Trained {
-  std::vector<float> x;
-  std::string state;
-  uint64_t abstained_chunks = 0;
-};
-
-Trained TrainOnHost(LoopbackGroup& group, size_t worker, const BirderOptions& options) {
-  const std::unique_ptr<Optimizer> optimizer = *CreateBirder(group.worker(worker), options);
-  Trained trained = {.x = std::vector<float>(kNumElements)};
-  for (uint64_t round = 0; round < kRounds; ++round) {
-    EXPECT_THAT(optimizer->Step(absl::MakeSpan(trained.x), Gradient(worker, round)), IsOk());
-  }
-  trained.state = optimizer->SaveState();
-  trained.abstained_chunks = optimizer->statistics().abstained_chunks;
-  return trained;
-}
-
 class DeviceBirderTest : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
@@ -76,80 +60,35 @@ class DeviceBirderTest : public testing::TestWithParam<std::string> {
     device_ = *std::move(device);
   }
 
+  ComparedMethod Compared(const BirderOptions& options) const {
+    return {.on_host = [=](Exchanger* exchanger) { return CreateBirder(exchanger, options); },
+            .on_device =
+                [=, this](Exchanger* exchanger) {
+                  return CreateDeviceBirder(exchanger, options, device_.get());
+                },
+            .device = device_.get(),
+            .layout = TestLayout,
+            .gradient = Gradient,
+            .num_rounds = kRounds};
+  }
+
   TestDevice device_;
 };
 
-// In one run worker 0 has a device and worker 1 has none; in another nobody has.
 TEST_P(DeviceBirderTest, HasTheHostsBits) {
-  const LoopbackOptions loopback = {.num_workers = 2,
-                                    .misses = [](size_t w, uint64_t round, uint32_t chunk) {
-                                      return (w + round + chunk) % 4 == 0;
-                                    }};
+  const auto misses = [](size_t w, uint64_t round, uint32_t chunk) {
+    return (w + round + chunk) % 4 == 0;
+  };
   for (const bool vote_counts : {false, true}) {
     SCOPED_TRACE(vote_counts);
-    const BirderOptions options = TestOptions(vote_counts);
-    std::vector<Trained> expected(2);
-    LoopbackGroup hosts(TestLayout(), loopback, FastestHostBackend());
-    EXPECT_THAT(hosts.RunWorkers([&](size_t w) -> absl::Status {
-      expected[w] = TrainOnHost(hosts, w, options);
-      return absl::OkStatus();
-    }),
-                IsOk());
-    EXPECT_EQ(expected[0].abstained_chunks, 1u);
-
-    std::vector<float> other_x;
-    Trained trained;
-    LoopbackGroup mixed(TestLayout(), loopback, FastestHostBackend());
-    ASSERT_THAT(mixed.RunWorkers([&](size_t w) -> absl::Status {
-      if (w == 1) {
-        other_x = TrainOnHost(mixed, 1, options).x;
-        return absl::OkStatus();
-      }
-      TALLY_ASSIGN_OR_RETURN(const auto optimizer,
-                             CreateDeviceBirder(mixed.worker(0), options, device_.get()));
-      TALLY_ASSIGN_OR_RETURN(DeviceTrainer trainer,
-                             DeviceTrainer::Create(device_.get(), kNumElements));
-      for (uint64_t round = 0; round < kRounds; ++round) {
-        TALLY_RETURN_IF_ERROR(trainer.Step(*optimizer, Gradient(0, round)));
-      }
-      TALLY_ASSIGN_OR_RETURN(trained.x, trainer.Parameters());
-      trained.state = optimizer->SaveState();
-      trained.abstained_chunks = optimizer->statistics().abstained_chunks;
-      return absl::OkStatus();
-    }),
-                IsOk());
-    EXPECT_EQ(trained.x, expected[0].x);
-    EXPECT_EQ(other_x, trained.x);
-    EXPECT_EQ(trained.state, expected[0].state);
-    EXPECT_EQ(trained.abstained_chunks, 1u);
+    const TrainedWorker trained =
+        ExpectTheHostsBits(Compared(TestOptions(vote_counts)), {.misses = misses});
+    EXPECT_EQ(trained.statistics.abstained_chunks, 1u);
   }
 }
 
 TEST_P(DeviceBirderTest, GoesOnFromTheHostsStateAndBack) {
-  const BirderOptions options = TestOptions(false);
-  LoopbackGroup host_group(TestLayout(), {}, FastestHostBackend());
-  const Trained expected = TrainOnHost(host_group, 0, options);
-
-  LoopbackGroup group(TestLayout(), {}, FastestHostBackend());
-  std::vector<float> x(kNumElements);
-  DeviceTrainer trainer = *DeviceTrainer::Create(device_.get(), kNumElements);
-  std::string state;
-  for (uint64_t round = 0; round < kRounds; ++round) {
-    SCOPED_TRACE(round);
-    const bool on_host = round % 2 == 1;
-    const auto optimizer = on_host ? *CreateBirder(group.worker(0), options)
-                                   : *CreateDeviceBirder(group.worker(0), options, device_.get());
-    if (round > 0) {
-      ASSERT_THAT(optimizer->LoadState(state), IsOk());
-    }
-    if (on_host) {
-      ASSERT_THAT(optimizer->Step(absl::MakeSpan(x), Gradient(0, round)), IsOk());
-    } else {
-      ASSERT_THAT(trainer.Step(*optimizer, Gradient(0, round)), IsOk());
-    }
-    state = optimizer->SaveState();
-  }
-  EXPECT_EQ(state, expected.state);
+  ExpectItGoesOnAcross(Compared(TestOptions(false)), {});
 }
 
 TEST_P(DeviceBirderTest, FollowsAsTheHostDoes) {
@@ -158,7 +97,7 @@ TEST_P(DeviceBirderTest, FollowsAsTheHostDoes) {
   std::vector<std::vector<float>> x(2);
   ASSERT_THAT(group.RunWorkers([&](size_t w) -> absl::Status {
     if (w == 1) {
-      x[1] = TrainOnHost(group, 1, options).x;
+      x[1] = TrainOnHost(Compared(options), group, 1).x;
       return absl::OkStatus();
     }
     TALLY_ASSIGN_OR_RETURN(const auto optimizer,

@@ -16,9 +16,14 @@ namespace tally {
 // Returns UNAVAILABLE if the device has failed.
 absl::StatusOr<std::vector<float>> FetchElements(absl::Span<const float> elements, Lane& lane);
 
-// By compressed chunk: whether the guard lets all of its gradient be sent, which the device finds
-// out. `gradients` [layout.num_elements()] lie in the device's memory. Waits for the lane.
+// Whether the guard lets all of a chunk's gradient be sent, which the device finds out. `gradient`
+// [chunk.num_elements] lies in the device's memory. Waits for the lane.
 // Returns what the guard does when it refuses; RESOURCE_EXHAUSTED or UNAVAILABLE as the lane.
+absl::StatusOr<bool> IsAccepted(uint32_t chunk, absl::Span<const float> gradient, InputGuard& guard,
+                                Lane& lane);
+
+// The same for every compressed chunk of a layout that is not dealt out. `gradients`
+// [layout.num_elements()].
 absl::StatusOr<std::vector<bool>> AcceptedChunks(absl::Span<const float> gradients,
                                                  const Layout& layout, InputGuard& guard,
                                                  Lane& lane);

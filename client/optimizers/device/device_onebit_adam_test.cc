@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "base/status_macros.h"
+#include "client/optimizers/device/method_comparison.h"
 #include "client/optimizers/device/test_devices.h"
 #include "client/optimizers/onebit_adam.h"
 #include "gmock/gmock.h"
@@ -22,7 +22,6 @@
 namespace tally {
 namespace {
 
-using ::testing::DoubleNear;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -54,6 +53,17 @@ std::vector<float> Gradient(size_t worker, uint64_t round) {
   return gradient;
 }
 
+ComparedMethod ComparedOn(Device* device, const OneBitAdamOptions& options, uint64_t num_rounds) {
+  return {
+      .on_host = [=](Exchanger* exchanger) { return CreateOneBitAdam(exchanger, options); },
+      .on_device =
+          [=](Exchanger* exchanger) { return CreateDeviceOneBitAdam(exchanger, options, device); },
+      .device = device,
+      .layout = TestLayout,
+      .gradient = Gradient,
+      .num_rounds = num_rounds};
+}
+
 class DeviceOneBitAdamTest : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
@@ -66,38 +76,17 @@ class DeviceOneBitAdamTest : public testing::TestWithParam<std::string> {
                                                     const OneBitAdamOptions& options) {
     return CreateDeviceOneBitAdam(exchanger, options, device_.get());
   }
+  ComparedMethod Compared(const OneBitAdamOptions& options, uint64_t num_rounds) const {
+    return ComparedOn(device_.get(), options, num_rounds);
+  }
 
   TestDevice device_;
 };
 
-struct Trained {
-  std::vector<float> x;
-  std::vector<float> residual;
-  std::string state;
-  OptimizerStatistics statistics;
-};
-
-// Trains on the host.
-Trained TrainOnHost(LoopbackGroup& group, size_t worker, const OneBitAdamOptions& options,
-                    uint64_t num_rounds) {
-  const std::unique_ptr<Optimizer> optimizer = *CreateOneBitAdam(group.worker(worker), options);
-  Trained trained = {.x = std::vector<float>(kNumElements)};
-  for (uint64_t round = 0; round < num_rounds; ++round) {
-    EXPECT_THAT(optimizer->Step(absl::MakeSpan(trained.x), Gradient(worker, round)), IsOk());
-  }
-  trained.residual = optimizer->Residual();
-  trained.state = optimizer->SaveState();
-  trained.statistics = optimizer->statistics();
-  return trained;
-}
-
-// In one run worker 0 has a device and worker 1 has none; in another nobody has.
 TEST_P(DeviceOneBitAdamTest, HasTheHostsBits) {
-  constexpr uint64_t kRounds = 14;
-  const LoopbackOptions loopback = {.num_workers = 2,
-                                    .misses = [](size_t w, uint64_t round, uint32_t chunk) {
-                                      return (w + round + chunk) % 4 == 0;
-                                    }};
+  const auto misses = [](size_t w, uint64_t round, uint32_t chunk) {
+    return (w + round + chunk) % 4 == 0;
+  };
   const std::pair<ScaleGranularity::Unit, DType> settings[] = {
       {ScaleGranularity::Unit::kBlock, DType::kFloat32},
       {ScaleGranularity::Unit::kTensor, DType::kBFloat16},
@@ -107,72 +96,14 @@ TEST_P(DeviceOneBitAdamTest, HasTheHostsBits) {
     OneBitAdamOptions options = TestOptions();
     options.granularity.unit = unit;
     options.dense_dtype = dtype;
-    std::vector<Trained> expected(2);
-    LoopbackGroup hosts(TestLayout(), loopback, FastestHostBackend());
-    EXPECT_THAT(hosts.RunWorkers([&](size_t w) -> absl::Status {
-      expected[w] = TrainOnHost(hosts, w, options, kRounds);
-      return absl::OkStatus();
-    }),
-                IsOk());
-
-    std::vector<float> other_x;
-    Trained trained;
-    LoopbackGroup mixed(TestLayout(), loopback, FastestHostBackend());
-    ASSERT_THAT(mixed.RunWorkers([&](size_t w) -> absl::Status {
-      if (w == 1) {
-        other_x = TrainOnHost(mixed, 1, options, kRounds).x;
-        return absl::OkStatus();
-      }
-      TALLY_ASSIGN_OR_RETURN(const auto optimizer, Create(mixed.worker(0), options));
-      TALLY_ASSIGN_OR_RETURN(DeviceTrainer trainer,
-                             DeviceTrainer::Create(device_.get(), kNumElements));
-      for (uint64_t round = 0; round < kRounds; ++round) {
-        TALLY_RETURN_IF_ERROR(trainer.Step(*optimizer, Gradient(0, round)));
-      }
-      TALLY_ASSIGN_OR_RETURN(trained.x, trainer.Parameters());
-      trained.residual = optimizer->Residual();
-      trained.state = optimizer->SaveState();
-      trained.statistics = optimizer->statistics();
-      return absl::OkStatus();
-    }),
-                IsOk());
-    EXPECT_EQ(trained.x, expected[0].x);
-    EXPECT_EQ(other_x, trained.x);
-    EXPECT_EQ(trained.residual, expected[0].residual);
-    EXPECT_EQ(trained.state, expected[0].state);
-    EXPECT_EQ(trained.statistics.steps, kRounds);
-    EXPECT_THAT(trained.statistics.residual_norm,
-                DoubleNear(expected[0].statistics.residual_norm, 1e-6));
+    ExpectTheHostsBits(Compared(options, 14), {.misses = misses});
   }
 }
 
 TEST_P(DeviceOneBitAdamTest, GoesOnFromTheHostsStateAndBack) {
-  const LoopbackOptions loopback = {
-      .misses = [](size_t, uint64_t round, uint32_t chunk) { return (round + chunk) % 3 == 0; }};
-  const OneBitAdamOptions options = TestOptions();
-  LoopbackGroup host_group(TestLayout(), loopback, FastestHostBackend());
-  const Trained expected = TrainOnHost(host_group, 0, options, 12);
-
-  LoopbackGroup group(TestLayout(), loopback, FastestHostBackend());
-  std::vector<float> x(kNumElements);
-  DeviceTrainer trainer = *DeviceTrainer::Create(device_.get(), kNumElements);
-  std::string state;
-  for (uint64_t round = 0; round < 12; ++round) {
-    SCOPED_TRACE(round);
-    const bool on_host = round % 2 == 1;
-    const auto optimizer =
-        on_host ? *CreateOneBitAdam(group.worker(0), options) : *Create(group.worker(0), options);
-    if (round > 0) {
-      ASSERT_THAT(optimizer->LoadState(state), IsOk());
-    }
-    if (on_host) {
-      ASSERT_THAT(optimizer->Step(absl::MakeSpan(x), Gradient(0, round)), IsOk());
-    } else {
-      ASSERT_THAT(trainer.Step(*optimizer, Gradient(0, round)), IsOk());
-    }
-    state = optimizer->SaveState();
-  }
-  EXPECT_EQ(state, expected.state);
+  ExpectItGoesOnAcross(
+      Compared(TestOptions(), 12),
+      {.misses = [](size_t, uint64_t round, uint32_t chunk) { return (round + chunk) % 3 == 0; }});
 }
 
 TEST_P(DeviceOneBitAdamTest, FreezesByItselfWithTheHost) {
@@ -181,7 +112,7 @@ TEST_P(DeviceOneBitAdamTest, FreezesByItselfWithTheHost) {
   options.freeze_interval = 5;
   options.freeze_threshold = 0.5f;
   LoopbackGroup host_group(TestLayout(), {}, FastestHostBackend());
-  const Trained expected = TrainOnHost(host_group, 0, options, 15);
+  const TrainedWorker expected = TrainOnHost(Compared(options, 15), host_group, 0);
   ASSERT_TRUE(expected.statistics.compressing);
 
   LoopbackGroup group(TestLayout(), {}, FastestHostBackend());
@@ -278,7 +209,7 @@ TEST(DeviceFailureTest, AStateThatFindsNoRoomChangesNothing) {
   LoopbackGroup group(TestLayout(), {}, FastestHostBackend());
   const auto optimizer = *CreateDeviceOneBitAdam(group.worker(0), TestOptions(), &device);
   LoopbackGroup host_group(TestLayout(), {}, FastestHostBackend());
-  const Trained trained = TrainOnHost(host_group, 0, TestOptions(), 8);
+  const TrainedWorker trained = TrainOnHost(ComparedOn(&device, TestOptions(), 8), host_group, 0);
   const std::string before = optimizer->SaveState();
   const uint64_t used = device.allocated_bytes();
   // More and more room for what comes with a frozen variance, until it suffices.
