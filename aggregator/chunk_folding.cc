@@ -1,5 +1,4 @@
 // How a chunk's residual is folded anew from the contributions that its headers count.
-#include <algorithm>
 #include <utility>
 
 #include "aggregator/chunk_recovery.h"

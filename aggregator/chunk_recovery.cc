@@ -1,6 +1,8 @@
 #include "aggregator/chunk_recovery.h"
 
 #include <algorithm>
+#include <map>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -51,6 +53,8 @@ void ChunkRecovery::Evict(const MemberId& member) {
 
 void ChunkRecovery::Reset() {
   phase_ = Phase::kGathering;
+  results_inquiry_.reset();
+  headers_inquiry_.reset();
   results_.clear();
   results_complete_ = false;
   snapshot_key_.reset();
@@ -84,7 +88,13 @@ void ChunkRecovery::FindNewest() {
 }
 
 std::vector<MemberId> ChunkRecovery::missing() const {
-  std::vector<MemberId> missing = absent_;
+  std::vector<MemberId> missing = missing_members();
+  missing.insert(missing.end(), absent_.begin(), absent_.end());
+  return missing;
+}
+
+std::vector<MemberId> ChunkRecovery::missing_members() const {
+  std::vector<MemberId> missing;
   if (!roster_.has_value()) return missing;
   for (const MemberId& member : roster_->members()) {
     if (std::find(evicted_.begin(), evicted_.end(), member) != evicted_.end()) continue;
@@ -114,9 +124,25 @@ ChunkRecovery::Work ChunkRecovery::Proceed(bool may_fold) {
   return work;
 }
 
+ChunkRecovery::Inquiry ChunkRecovery::Inquire(v1::Need::Kind kind, const MemberId& member,
+                                              uint64_t first_round, uint64_t last_round,
+                                              Work& work) const {
+  work.asks.push_back({member, NeedOf(kind, first_round, last_round)});
+  return {member, first_round};
+}
+
+template <typename Entry>
+bool ChunkRecovery::BelongsTo(const absl::optional<Inquiry>& inquiry, const MemberId& member,
+                              const Place& place, std::vector<Entry>& list) const {
+  if (!inquiry.has_value() || inquiry->member != member) return false;
+  if (place == Place{inquiry->first_round, 0}) list.clear();
+  // Else it is the end of an answer that nobody waits for any more.
+  return !list.empty() || place.round == inquiry->first_round;
+}
+
 void ChunkRecovery::StartReading(Work& work) {
   phase_ = Phase::kReading;
-  uint64_t lowest = IndexOf(*newest_);
+  lowest_head_ = IndexOf(*newest_);
   uint64_t lowest_round = newest_->round();
   const MemberId* holder = nullptr;
   for (const MemberId& member : roster_->members()) {
@@ -124,8 +150,8 @@ void ChunkRecovery::StartReading(Work& work) {
     if (found == claims_.end() || found->second.first != member) continue;  // evicted
     const ChunkClaim& claim = found->second.second;
     const uint64_t index = claim.head.has_value() ? IndexOf(*claim.head) : 0;
-    if (index < lowest) {
-      lowest = index;
+    if (index < lowest_head_) {
+      lowest_head_ = index;
       lowest_round = claim.head.has_value() ? claim.head->round() : description_->first_round - 1;
     }
   }
@@ -138,7 +164,7 @@ void ChunkRecovery::StartReading(Work& work) {
     holds_all = Covers(true, claim.progress.results(), lowest_round);
   }
   TALLY_CHECK(holder != nullptr, "somebody here holds the newest entry");
-  work.asks.push_back({*holder, NeedOf(v1::Need::KIND_RESULT, lowest_round, newest_->round())});
+  results_inquiry_ = Inquire(v1::Need::KIND_RESULT, *holder, lowest_round, newest_->round(), work);
   ChooseSnapshot(work);
 }
 
@@ -173,8 +199,8 @@ void ChunkRecovery::ChooseSnapshot(Work& work) {
   }
   if (holder == nullptr) return Rebase();
   last_held_chain_ = last_held.chain();
-  work.asks.push_back(
-      {*holder, NeedOf(v1::Need::KIND_HEADER, snapshot_key_->round(), last_held.round())});
+  headers_inquiry_ =
+      Inquire(v1::Need::KIND_HEADER, *holder, snapshot_key_->round(), last_held.round(), work);
   snapshot_complete_ = snapshot_key_->is_zero();
   if (!snapshot_complete_) {
     const uint64_t round = saved_head_.has_value() ? saved_head_->round() : snapshot_key_->round();
@@ -187,7 +213,10 @@ void ChunkRecovery::AskWhoLeft(Work& work) {
   v1::RoundRange rounds;
   for (const auto& [worker, entry] : claims_) {
     const ChunkClaim& claim = entry.second;
-    if (!HoldsHead(claim) || !claim.progress.has_headers()) continue;
+    // Results lead on to the newest entry from the lowest head of a member, and from later ones.
+    if (!HoldsHead(claim) || !claim.progress.has_headers() || IndexOf(*claim.head) < lowest_head_) {
+      continue;
+    }
     const v1::RoundRange& held = claim.progress.headers();
     if (holder != nullptr && IndexOf(Place{held.first(), 0}) >= IndexOf(Place{rounds.first(), 0})) {
       continue;
@@ -198,7 +227,7 @@ void ChunkRecovery::AskWhoLeft(Work& work) {
     last_held_chain_ = claim.head->chain();
   }
   if (holder == nullptr) return Rebase();
-  work.asks.push_back({*holder, NeedOf(v1::Need::KIND_HEADER, rounds.first(), rounds.last())});
+  headers_inquiry_ = Inquire(v1::Need::KIND_HEADER, *holder, rounds.first(), rounds.last(), work);
 }
 
 const MemberId* ChunkRecovery::ChooseSaved() {
@@ -218,10 +247,10 @@ absl::Status ChunkRecovery::Take(const MemberId& member, Replayed piece) {
     ChunkRecovery* self;
     const MemberId& member;
     absl::Status operator()(CheckedResult& result) const {
-      return self->TakeResult(std::move(result));
+      return self->TakeResult(member, std::move(result));
     }
     absl::Status operator()(ReplayedHeader& header) const {
-      return self->TakeHeader(std::move(header));
+      return self->TakeHeader(member, std::move(header));
     }
     absl::Status operator()(ReplayedContribution& contribution) const {
       return self->TakeContribution(member, std::move(contribution));
@@ -235,8 +264,10 @@ absl::Status ChunkRecovery::Take(const MemberId& member, Replayed piece) {
   return absl::visit(Taker{this, member}, piece);
 }
 
-absl::Status ChunkRecovery::TakeResult(CheckedResult result) {
-  if (results_complete_) return absl::OkStatus();
+absl::Status ChunkRecovery::TakeResult(const MemberId& member, CheckedResult result) {
+  if (results_complete_ || !BelongsTo(results_inquiry_, member, PlaceOf(result.header), results_)) {
+    return absl::OkStatus();
+  }
   if (!results_.empty() && result.header.prev_chain() != results_.back().chain) {
     return absl::FailedPreconditionError(
         absl::StrCat("chunk ", chunk_, ", ", PlaceName(PlaceOf(result.header)),
@@ -260,8 +291,11 @@ bool ChunkRecovery::IsTheSnapshots(const ReplayedHeader& header) const {
                                  : header.chain == snapshot_key_->chain();
 }
 
-absl::Status ChunkRecovery::TakeHeader(ReplayedHeader header) {
-  if (held_headers_complete_ || rebased_) return absl::OkStatus();
+absl::Status ChunkRecovery::TakeHeader(const MemberId& member, ReplayedHeader header) {
+  if (held_headers_complete_ || rebased_ ||
+      !BelongsTo(headers_inquiry_, member, PlaceOf(header.header), headers_)) {
+    return absl::OkStatus();
+  }
   bool leads_on = true;
   if (!headers_.empty()) {
     leads_on = header.header.prev_chain() == headers_.back().chain;
@@ -302,18 +336,25 @@ absl::Status ChunkRecovery::TakeSnapshot(ResidualSnapshot snapshot) {
 }
 
 void ChunkRecovery::WaitOrRebase() {
+  std::map<std::string, MemberId> gone;
+  for (size_t i = fold_position_; i < headers_.size(); ++i) {
+    const v1::ResultHeader& header = headers_[i].header;
+    for (const v1::Member& member : header.returned()) {
+      gone[member.worker()] = {member.worker(), member.incarnation()};
+    }
+    for (const v1::Departure& left : header.left()) {
+      gone[left.member().worker()] = {left.member().worker(), left.member().incarnation()};
+    }
+    // Neither the dead nor members are waited for here.
+    for (const v1::Member& member : header.evicted()) gone.erase(member.worker());
+    for (const v1::Member& member : header.activated()) gone.erase(member.worker());
+  }
   absent_.clear();
-  const auto note = [this](const v1::Member& gone) {
-    const MemberId member = {gone.worker(), gone.incarnation()};
-    const auto found = claims_.find(member.worker);
+  for (const auto& [worker, member] : gone) {
+    const auto found = claims_.find(worker);
     const bool is_here = found != claims_.end() && found->second.first == member;
     const bool is_dead = std::find(evicted_.begin(), evicted_.end(), member) != evicted_.end();
     if (!is_here && !is_dead) absent_.push_back(member);
-  };
-  for (size_t i = fold_position_; i < headers_.size(); ++i) {
-    const v1::ResultHeader& header = headers_[i].header;
-    for (const v1::Member& returned : header.returned()) note(returned);
-    for (const v1::Departure& left : header.left()) note(left.member());
   }
   if (absent_.empty()) Rebase();
 }

@@ -100,6 +100,8 @@ class ChunkRecovery {
   // observers or leavers now, and alone may hold what is missing. Empty also if nobody holds
   // anything.
   std::vector<MemberId> missing() const;
+  // Those of them that are in the roster.
+  std::vector<MemberId> missing_members() const;
   // Somebody holds an entry of this chunk.
   bool has_history() const { return newest_ != nullptr; }
   const absl::optional<Roster>& roster() const { return roster_; }
@@ -123,6 +125,18 @@ class ChunkRecovery {
   void Reset();
   void FindNewest();
   void StartReading(Work& work);
+  // Asks for results or headers; what others send, or were asked for before, is not taken for them.
+  struct Inquiry {
+    MemberId member;
+    uint64_t first_round = 0;
+  };
+  Inquiry Inquire(v1::Need::Kind kind, const MemberId& member, uint64_t first_round,
+                  uint64_t last_round, Work& work) const;
+  // Whether the entry at that place belongs to the answer, of which `list` has come so far; if the
+  // answer begins with it the list begins anew.
+  template <typename Entry>
+  bool BelongsTo(const absl::optional<Inquiry>& inquiry, const MemberId& member, const Place& place,
+                 std::vector<Entry>& list) const;
   // The newest snapshot that somebody here holds, or the newest entry after which it is zero.
   void ChooseSnapshot(Work& work);
   // The residual that the run began with, if somebody holds it who has not read the genesis yet.
@@ -147,8 +161,8 @@ class ChunkRecovery {
   // Of that entry; unset if the contributions are not of its exchange.
   absl::optional<ExchangeTask> FoldTask(const v1::ResultHeader& header);
   void Rebase();
-  absl::Status TakeResult(CheckedResult result);
-  absl::Status TakeHeader(ReplayedHeader header);
+  absl::Status TakeResult(const MemberId& member, CheckedResult result);
+  absl::Status TakeHeader(const MemberId& member, ReplayedHeader header);
   absl::Status TakeContribution(const MemberId& member, ReplayedContribution contribution);
   absl::Status TakeSnapshot(ResidualSnapshot snapshot);
 
@@ -164,6 +178,10 @@ class ChunkRecovery {
   absl::optional<Roster> roster_;
 
   // READING.
+  absl::optional<Inquiry> results_inquiry_;
+  absl::optional<Inquiry> headers_inquiry_;
+  // The lowest head of a member: results begin there.
+  uint64_t lowest_head_ = 0;
   std::vector<CheckedResult> results_;
   bool results_complete_ = false;
   absl::optional<v1::SnapshotKey> snapshot_key_;

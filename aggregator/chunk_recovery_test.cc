@@ -254,6 +254,44 @@ TEST_F(ChunkRecoveryTest, NobodyIsWaitedForWhereNobodyHasLeft) {
   EXPECT_TRUE(recovery_->TakeRecovered().rebased);
 }
 
+// Its headers end before the results begin that lead on to the newest entry.
+TEST_F(ChunkRecoveryTest, WhoIsFarBehindIsNotAskedWhoHasLeft) {
+  lost_->Leave(Member(1), /*gone_from=*/3);
+  PlayRound(8, /*num_members=*/1);
+  PlayRound(8, /*num_members=*/1);
+  ChunkClaim claim = ClaimUpTo(5);
+  claim.progress.clear_snapshots();
+  claim.progress.mutable_headers()->set_first(3);
+  ChunkClaim old = ClaimUpTo(2);
+  old.progress.clear_snapshots();
+  old.head->set_epoch(0);
+  recovery_->SetClaim({"v-7", 700}, old);
+  recovery_->SetClaim(Member(0), claim);
+  EXPECT_THAT(Names(recovery_->Proceed(true).asks),
+              ElementsAre("w-0 KIND_RESULT 5..5", "w-0 KIND_HEADER 4..5"));
+}
+
+// Somebody comes while it is under way: it is asked for anew, and the end of the old answer comes
+// first.
+TEST_F(ChunkRecoveryTest, TheEndOfAnOldAnswerIsNotTakenForANewOne) {
+  lost_->Leave(Member(1), /*gone_from=*/3);
+  PlayRound(8, /*num_members=*/1);
+  ChunkClaim claim = ClaimUpTo(4);
+  claim.progress.clear_snapshots();
+  recovery_->SetClaim(Member(0), claim);
+  recovery_->Proceed(true);
+  recovery_->SetClaim({"v-7", 700}, ChunkClaim());
+  const std::vector<ChunkRecovery::Ask> asks = recovery_->Proceed(true).asks;
+  EXPECT_THAT(recovery_->Take(Member(0), ReplayedHeader{ResultAt(4).header, results_[4]->chain}),
+              IsOk());
+  EXPECT_THAT(recovery_->Take({"v-7", 700}, ResultAt(4)), IsOk()) << "it was not asked";
+  for (const ChunkRecovery::Ask& ask : asks) Answer(ask, absl::nullopt);
+  recovery_->Proceed(true);
+  EXPECT_THAT(recovery_->missing(), ElementsAre(Member(1)));
+  EXPECT_THAT(recovery_->missing_members(), IsEmpty());
+  EXPECT_EQ(recovery_->phase(), ChunkRecovery::Phase::kReading);
+}
+
 // What the leaver has contributed is with those who are here; a newer snapshot may be with it.
 TEST_F(ChunkRecoveryTest, WaitsForALeaverThatMayHoldANewerSnapshot) {
   lost_->Leave(Member(1), /*gone_from=*/3);

@@ -366,10 +366,7 @@ Actions Engine::Settle(Actions actions) {
     const bool over = job->formed() && (job->over() || job->left_by_most());
     // Observers alone are no run.
     Actions closing;
-    job->Stop(absl::FailedPreconditionError(absl::StrCat("run ", job->description().run,
-                                                         " of job `", job->description().job,
-                                                         "` is over: its members have gone")),
-              closing);
+    job->End(closing);
     for (Action& action : closing) {
       streams_.erase(absl::get<CloseStream>(action).stream);
       actions.push_back(std::move(action));

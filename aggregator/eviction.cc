@@ -1,20 +1,26 @@
 #include "aggregator/eviction.h"
 
+#include <algorithm>
+
 namespace tally {
+namespace {
+
+bool IsWitness(const MemberSign& sign, const EvictionRule& rule) {
+  return sign.connected && sign.reaches_all && sign.silent_for < rule.evict_after &&
+         sign.awaited_for < rule.progress_after;
+}
+
+}  // namespace
+
+size_t NumWitnesses(absl::Span<const MemberSign> roster, const EvictionRule& rule) {
+  return static_cast<size_t>(std::count_if(
+      roster.begin(), roster.end(), [&](const MemberSign& sign) { return IsWitness(sign, rule); }));
+}
 
 std::vector<size_t> MembersToEvict(absl::Span<const MemberSign> roster, const EvictionRule& rule,
                                    size_t num_level) {
-  size_t num_witnesses = 0;
-  bool first_is_witness = false;
-  for (size_t i = 0; i < roster.size(); ++i) {
-    const MemberSign& member = roster[i];
-    if (!member.connected || !member.reaches_all || member.silent_for >= rule.evict_after ||
-        member.awaited_for >= rule.progress_after) {
-      continue;
-    }
-    ++num_witnesses;
-    first_is_witness |= i == 0;
-  }
+  const size_t num_witnesses = NumWitnesses(roster, rule);
+  const bool first_is_witness = !roster.empty() && IsWitness(roster.front(), rule);
   const bool majority =
       2 * num_witnesses > roster.size() || (2 * num_witnesses == roster.size() && first_is_witness);
   std::vector<size_t> evicted;

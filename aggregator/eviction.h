@@ -31,16 +31,19 @@ struct MemberSign {
   bool reaches_all = false;
 };
 
+// A witness is heard, is not awaited for too long and has streams to all aggregators.
+size_t NumWitnesses(absl::Span<const MemberSign> roster, const EvictionRule& rule);
+
 // The positions in `roster`, sorted by worker id, of the members to be evicted: those that were
-// silent, or awaited, for too long, if there are witnesses. A witness is heard, stays, is not
-// awaited for too long and has streams to all aggregators; more than half of the roster must be
-// witnesses, or half of it with its first member. So nobody is evicted while an aggregator is down
-// or while everybody is cut off from something: it would help nobody; and two aggregators that see
-// different halves of a roster never evict both.
+// silent, or awaited, for too long, if there are witnesses who stay. More than half of the roster
+// must be witnesses, or half of it with its first member. So nobody is evicted while an aggregator
+// is down or while everybody is cut off from something: it would help nobody; and two aggregators
+// that see different halves of a roster never evict both.
 //
-// `num_level` observers have the whole state, ask to be taken in, are heard and have streams to all
-// aggregators. Where no member is a witness any more (all that live have left) they are the few
-// that somebody must be, and go on in their place.
+// `num_level` others are heard, and nothing is out of their reach: observers that have the whole
+// state and ask to be taken in, and members that leave and have been let go where they have no
+// stream. Where no member is a witness any more (all that live have left) they are the few that
+// somebody must be.
 std::vector<size_t> MembersToEvict(absl::Span<const MemberSign> roster, const EvictionRule& rule,
                                    size_t num_level = 0);
 

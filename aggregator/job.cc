@@ -243,6 +243,10 @@ void Job::HandleHeartbeat(const MemberId& member, const v1::Heartbeat& heartbeat
     state->reaches_all =
         links.size() == static_cast<int>(description_->aggregators.size()) &&
         std::all_of(links.begin(), links.end(), [](const auto& link) { return link.up(); });
+    state->reaches_or_left_all =
+        links.size() == static_cast<int>(description_->aggregators.size()) &&
+        std::all_of(links.begin(), links.end(),
+                    [](const auto& link) { return link.up() || link.let_go(); });
   }
   // One worker has no more than its share of the statistics.
   if (state != nullptr && heartbeat.has_late_by() && state->late_in != frontier_round_) {
@@ -326,6 +330,18 @@ void Job::NoteUnprotected(const v1::Notice& notice, Actions& actions) {
                                 ", would not survive a crash: their snapshots are not taken"))});
 }
 
+void Job::End(Actions& actions) {
+  for (auto* map : {&members_, &observers_}) {
+    for (auto& [worker, state] : *map) {
+      if (state.left) CloseMember(state, absl::OkStatus(), actions);
+    }
+  }
+  Stop(absl::FailedPreconditionError(absl::StrCat("run ", description_->run, " of job `",
+                                                  description_->job,
+                                                  "` is over: its members have gone")),
+       actions);
+}
+
 void Job::Stop(const absl::Status& status, Actions& actions) {
   stopped_ = true;
   for (auto& [worker, state] : members_) CloseMember(state, status, actions);
@@ -347,7 +363,7 @@ bool Job::left_by_most() const {
       const MemberState* const state = FindState(member);
       return state != nullptr && state->left;
     });
-    return 2 * static_cast<size_t>(num_left) > roster.size();
+    return roster.empty() || 2 * static_cast<size_t>(num_left) > roster.size();
   });
 }
 

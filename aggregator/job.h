@@ -88,6 +88,9 @@ class Job {
   // Starts a run whose time has come, evicts members that are held for dead, if that is allowed
   // yet, and tells those who wait why.
   void HandleTick(absl::Time now, absl::Duration running_time, bool may_evict, Actions& actions);
+  // The run is over here: lets go of those who have left and could not be told yet, and closes the
+  // other streams with FAILED_PRECONDITION.
+  void End(Actions& actions);
   // Ends the run: closes every stream with `status`.
   void Stop(const absl::Status& status, Actions& actions);
 
@@ -138,6 +141,8 @@ class Job {
     absl::Duration heard_at;
     // It has reported a stream to every aggregator.
     bool reaches_all = false;
+    // Or that it was let go where it has none.
+    bool reaches_or_left_all = false;
     // Its Hello told of entries.
     bool holds_history = false;
     // Dead; it stands here until no roster has it.
@@ -207,6 +212,10 @@ class Job {
   // Notes who keeps others waiting.
   void NoteAwaited();
   void EvictSilentMembers(absl::Time now, Actions& actions);
+  // Of workers that are in no roster any more a recovery waits no longer than that.
+  void GiveUpAbsent(absl::Duration evict_after, absl::Time now, Actions& actions);
+  // Ends the waiting of a recovery for a worker that is dead.
+  void EvictMissing(const v1::Member& dead, absl::Time now, Actions& actions);
   // From here on that incarnation is dead. `why` completes "worker `w-5` was evicted: ".
   void Evict(const std::string& worker, const std::string& why, absl::Time now, Actions& actions);
   // Others know that these, and earlier incarnations, are dead.

@@ -50,7 +50,7 @@ void Job::EvictSilentMembers(absl::Time now, Actions& actions) {
   }
   if (recovery_.has_value()) {
     // Who has not come since the restart was never heard here.
-    for (const MemberId& member : recovery_->missing()) {
+    for (const MemberId& member : recovery_->missing_members()) {
       signs.insert({member.worker, {.silent_for = running_time_ - created_running_}});
     }
   }
@@ -63,12 +63,17 @@ void Job::EvictSilentMembers(absl::Time now, Actions& actions) {
   EvictionRule rule = eviction_;
   rule.progress_after =
       std::max(rule.progress_after, kRoundsWithoutProgress * round_times_.Median());
-  const auto num_level = static_cast<size_t>(
-      std::count_if(observers_.begin(), observers_.end(), [&](const auto& entry) {
-        const MemberState& state = entry.second;
-        return state.is_level && state.reaches_all && state.stream.has_value() && !state.left &&
-               running_time_ - state.heard_at < rule.evict_after;
-      }));
+  size_t num_level = 0;
+  for (const auto* map : {&members_, &observers_}) {
+    for (const auto& [worker, state] : *map) {
+      const bool is_heard =
+          state.stream.has_value() && running_time_ - state.heard_at < rule.evict_after;
+      const bool is_level =
+          map == &observers_ && state.is_level && !state.left && state.reaches_all;
+      const bool is_leaver = (state.left || state.came_to_leave) && state.reaches_or_left_all;
+      if (is_heard && (is_level || is_leaver)) ++num_level;
+    }
+  }
   for (const size_t position : MembersToEvict(roster, rule, num_level)) {
     const MemberSign& sign = roster[position];
     const bool hangs = sign.awaited_for >= rule.progress_after;
@@ -78,6 +83,27 @@ void Job::EvictSilentMembers(absl::Time now, Actions& actions) {
                        absl::StrFormat("%.1f s", absl::ToDoubleSeconds(since))),
           now, actions);
   }
+  if (recovery_.has_value() && NumWitnesses(roster, rule) + num_level > 0) {
+    GiveUpAbsent(rule.evict_after, now, actions);
+  }
+}
+
+void Job::GiveUpAbsent(absl::Duration evict_after, absl::Time now, Actions& actions) {
+  const absl::Duration absent_for = running_time_ - created_running_;
+  if (absent_for < evict_after) return;
+  const std::vector<MemberId> members = recovery_->missing_members();
+  bool gives_up = false;
+  for (const MemberId& member : recovery_->missing()) {
+    if (std::find(members.begin(), members.end(), member) != members.end()) continue;
+    gives_up = true;
+    actions.push_back(Announce{absl::StrCat(
+        "job `", description_->job, "`, run ", description_->run, ": worker `", member.worker,
+        "`, which has left, is not waited for any more: it may have held "
+        "what is missing of a residual, and has not come for ",
+        absl::StrFormat("%.1f s", absl::ToDoubleSeconds(absent_for)))});
+    recovery_->Evict(member);
+  }
+  if (gives_up) Recover(now, actions);
 }
 
 void Job::Evict(const std::string& worker, const std::string& why, absl::Time now,
@@ -124,6 +150,7 @@ void Job::LearnFences(const google::protobuf::RepeatedPtrField<v1::Member>& fenc
     }
     uint64_t& fence = fences_[dead.worker()];
     fence = std::max(fence, dead.incarnation());
+    EvictMissing(dead, now, actions);
     const auto observer = observers_.find(dead.worker());
     if (observer != observers_.end() && observer->second.incarnation <= fence) {
       DropObserver(dead.worker(),
@@ -131,6 +158,14 @@ void Job::LearnFences(const google::protobuf::RepeatedPtrField<v1::Member>& fenc
                                                    "` up to ", fence, " are dead")),
                    actions);
     }
+  }
+}
+
+void Job::EvictMissing(const v1::Member& dead, absl::Time now, Actions& actions) {
+  if (!recovery_.has_value()) return;
+  for (const MemberId& missing : recovery_->missing()) {
+    if (missing.worker != dead.worker() || missing.incarnation > dead.incarnation()) continue;
+    return Evict(missing.worker, "another aggregator has evicted it", now, actions);
   }
 }
 

@@ -29,10 +29,6 @@ absl::StatusOr<std::map<uint32_t, RosterGroup>> ReadRosters(const v1::Hello& hel
       return absl::InvalidArgumentError(
           absl::StrCat("`rosters[", i, "]`: ", roster.status().message()));
     }
-    if (roster->members().empty()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("`rosters[", i, "].roster` is empty, must have members"));
-    }
     groups[message.chunk()][message.epoch()] = *std::move(roster);
   }
   return groups;
@@ -48,6 +44,18 @@ uint32_t ChunkOf(const Replayed& piece) {
     uint32_t operator()(const ResidualSnapshot& snapshot) const { return snapshot.chunk; }
   };
   return absl::visit(Reader{}, piece);
+}
+
+// By worker.
+std::vector<MemberId> UnionOf(const std::vector<ChunkRecovery>& chunks,
+                              std::vector<MemberId> (ChunkRecovery::*list_of)() const) {
+  std::map<std::string, MemberId> all;
+  for (const ChunkRecovery& chunk : chunks) {
+    for (MemberId& member : (chunk.*list_of)()) all[member.worker] = std::move(member);
+  }
+  std::vector<MemberId> list;
+  for (auto& [worker, member] : all) list.push_back(std::move(member));
+  return list;
 }
 
 }  // namespace
@@ -136,13 +144,11 @@ bool JobRecovery::done() const {
 }
 
 std::vector<MemberId> JobRecovery::missing() const {
-  std::map<std::string, MemberId> missing;
-  for (const ChunkRecovery& chunk : chunks_) {
-    for (MemberId& member : chunk.missing()) missing[member.worker] = std::move(member);
-  }
-  std::vector<MemberId> list;
-  for (auto& [worker, member] : missing) list.push_back(std::move(member));
-  return list;
+  return UnionOf(chunks_, &ChunkRecovery::missing);
+}
+
+std::vector<MemberId> JobRecovery::missing_members() const {
+  return UnionOf(chunks_, &ChunkRecovery::missing_members);
 }
 
 size_t JobRecovery::num_recovered() const {

@@ -57,8 +57,10 @@ class JobRecovery {
   // Every chunk is recovered. Chunks that nobody holds an entry of are among them, if some other
   // chunk has a history: they begin with its roster.
   bool done() const;
-  // Members that it waits for, each once.
+  // Workers that it waits for, each once: members, and those who have left lately.
   std::vector<MemberId> missing() const;
+  // Those of them that are in some chunk's roster.
+  std::vector<MemberId> missing_members() const;
   size_t num_recovered() const;
   std::vector<ChunkRecovery>& chunks() { return chunks_; }
   const std::vector<ChunkRecovery>& chunks() const { return chunks_; }

@@ -101,7 +101,8 @@ class Client : public Exchanger {
   // After that round: what the worker is to give as ClientOptions::saved_run when the run resumes,
   // beside what it saves of its own (Optimizer::SaveState, the parameters). Waits until what falls
   // to this worker of the aggregators' residuals is here; in all, 4 bytes per element that is
-  // exchanged as signs, spread over the workers.
+  // exchanged as signs, spread over the workers. What others have handed over and TakeInheritances
+  // has not given yet is in it: nothing may be taken between this and Optimizer::SaveState.
   // Returns FAILED_PRECONDITION if the round before was not announced or is not over, everybody
   // abstained from one of its chunks, others have closed the next one without this worker, or it
   // does not take part; DEADLINE_EXCEEDED, naming

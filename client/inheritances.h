@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "base/buffer.h"
@@ -20,6 +21,9 @@ namespace tally {
 // thread-safe.
 class Inheritances {
  public:
+  // `here` came to another process of this worker, which saved it.
+  explicit Inheritances(std::vector<Inheritance> here = {}) : here_(std::move(here)) {}
+
   // Takes in what a header of a chunk, after which `self` is in the roster, promises to it.
   void Read(const v1::ResultHeader& header, uint64_t chain, const MemberId& self);
   // Whether the leaver is to be told that it is here, now or from before. A caller that has never
@@ -27,6 +31,8 @@ class Inheritances {
   bool Receive(const v1::Handover& message, SharedBuffer payload);
   // What has come since the last call.
   std::vector<Inheritance> Take();
+  // What the next call will give.
+  const std::vector<Inheritance>& here() const { return here_; }
 
  private:
   struct Promise {

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/buffer.h"
+#include "client/inheritance.h"
 #include "codecs/layout.h"
 #include "codecs/place.h"
 
@@ -34,6 +35,8 @@ struct SavedRun {
   uint64_t next_round = 0;
   // By index in the layout.
   std::vector<Chunk> chunks;
+  // What others have handed to this worker, and its trainer had not taken yet.
+  std::vector<Inheritance> inheritances;
 };
 
 // As bytes, in the format of client/saved_state.h.

@@ -29,6 +29,8 @@ SavedRun Example() {
                         .workers_digest = 6,
                         .residual_norm = 1.5,
                         .snapshot = Bytes(1024, 9)});
+  run.inheritances.push_back({"w-1", 1, Bytes(1024, 3)});
+  run.inheritances.push_back({"w-2", 0, Bytes(1024, 4)});
   return run;
 }
 
@@ -48,6 +50,11 @@ TEST(SavedRunTest, ComesBackAsItWas) {
   ASSERT_NE(run->chunks[1].snapshot, nullptr);
   EXPECT_EQ(run->chunks[1].snapshot->size(), 1024u);
   EXPECT_EQ(run->chunks[1].snapshot->bytes()[1023], 9);
+  ASSERT_EQ(run->inheritances.size(), 2u);
+  EXPECT_EQ(run->inheritances[0].leaver, "w-1");
+  EXPECT_EQ(run->inheritances[0].chunk, 1u);
+  EXPECT_EQ(run->inheritances[1].leaver, "w-2");
+  EXPECT_EQ(run->inheritances[1].payload->bytes()[1023], 4);
 }
 
 TEST(SavedRunTest, WhatIsDamagedIsRefused) {
@@ -69,6 +76,18 @@ TEST(SavedRunTest, ASnapshotOfAnotherSizeIsRefused) {
   EXPECT_THAT(DecodeSavedRun(EncodeSavedRun(run, TwoChunks()), TwoChunks()),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("`snapshot/1` has 1020 bytes, must have 1024")));
+}
+
+TEST(SavedRunTest, AnInheritanceOfNoChunkOrOfAnotherSizeIsRefused) {
+  SavedRun run = Example();
+  run.inheritances[1].payload = Bytes(1028, 4);
+  EXPECT_THAT(DecodeSavedRun(EncodeSavedRun(run, TwoChunks()), TwoChunks()),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("`inheritance/1/values` has 1028 bytes, must have 1024")));
+  run.inheritances[1].chunk = 2;
+  EXPECT_THAT(DecodeSavedRun(EncodeSavedRun(run, TwoChunks()), TwoChunks()),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("`inheritance/1/chunk` = 2, must be below 2")));
 }
 
 }  // namespace

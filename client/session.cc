@@ -105,6 +105,9 @@ Session::Session(ClientOptions options, MemberId member, absl::Time now)
   for (size_t chunk = 0; chunk < chunks_.size(); ++chunk) {
     ++aggregators_[chunk % aggregators_.size()].num_chunks;
   }
+  if (resumed_.has_value()) {
+    inheritances_ = Inheritances(std::exchange(resumed_->inheritances, {}));
+  }
   if (options_.entry != RunEntry::kBegin) EngageNewcomer();
 }
 
@@ -334,6 +337,7 @@ void Session::OnStreamLost(size_t aggregator, const absl::Status& status, absl::
   if (leaving() && (status.ok() || !aggregators_[aggregator].leaves_as_member ||
                     (!IsMemberAt(aggregator) && WouldEndSoAgain(status)))) {
     link.End();
+    aggregators_[aggregator].let_go = status.ok() && aggregators_[aggregator].leaves_as_member;
     if (bequest_.has_value()) bequest_->GiveUp(aggregator);
     return EndIfLeft();
   }

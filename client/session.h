@@ -236,6 +236,8 @@ class Session {
     absl::Status end;
     // This worker has left, and was a member here: it stays until the aggregator lets it go.
     bool leaves_as_member = false;
+    // And has been let go: the stream has ended with OK.
+    bool let_go = false;
     // It has been told that this worker is late in the open round.
     bool told_late = false;
     // Since when a sent contribution (or one that could be, were the stream there) has gone without

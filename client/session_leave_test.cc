@@ -43,17 +43,23 @@ TEST(SessionLeaveTest, LeaveTellsEveryAggregatorAndEndsWithTheLastStream) {
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("has left the run")));
 }
 
-// An aggregator that still needs it may need it as a witness.
-TEST(SessionLeaveTest, WhereItHasLeftNothingIsOutOfItsReach) {
-  SessionDriver driver(OptionsOf(2, 2));
+TEST(SessionLeaveTest, TellsTheOthersWhereItHasBeenLetGo) {
+  SessionDriver driver(OptionsOf(3, 3));
   driver.Start();
   ASSERT_THAT(driver.session().Leave({}, driver.now()), IsOk());
   driver.Lose(0, absl::OkStatus());
+  driver.Lose(1, absl::UnavailableError("connection reset"));
   driver.Take();
   driver.Advance(absl::Seconds(1));
-  EXPECT_THAT(driver.Take(), ElementsAre("heartbeat 1"));
-  ASSERT_EQ(driver.heartbeat().links().links_size(), 2);
-  EXPECT_TRUE(driver.heartbeat().links().links(0).up());
+  driver.Take();
+  const auto& links = driver.heartbeat().links().links();
+  ASSERT_EQ(links.size(), 3);
+  EXPECT_FALSE(links[0].up());
+  EXPECT_TRUE(links[0].let_go());
+  EXPECT_FALSE(links[1].up());
+  EXPECT_FALSE(links[1].let_go()) << "it must come again there";
+  EXPECT_TRUE(links[2].up());
+  EXPECT_FALSE(links[2].let_go());
 }
 
 TEST(SessionLeaveTest, LeaveSaysSoAgainOnANewStream) {

@@ -85,8 +85,8 @@ v1::LinkReport Session::Links() const {
   v1::LinkReport links;
   for (const Aggregator& aggregator : aggregators_) {
     v1::LinkReport::Link& link = *links.add_links();
-    // Where it has left already nothing is out of its reach.
-    link.set_up(aggregator.link.up() || aggregator.link.state() == AggregatorLink::State::kEnded);
+    link.set_up(aggregator.link.up());
+    link.set_let_go(aggregator.let_go);
     const bool complete = aggregator.first_missing == aggregator.num_chunks;
     link.set_open_round(round_.has_value() && !complete ? *round_ : next_round_);
   }

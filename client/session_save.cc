@@ -76,6 +76,7 @@ absl::StatusOr<SavedRun> Session::SaveRun() const {
     const ChunkArchive::Snapshot* const snapshot = SnapshotAtHead(chunk);
     if (snapshot != nullptr) saved.snapshot = snapshot->payload;
   }
+  run.inheritances = inheritances_.here();
   return run;
 }
 

@@ -12,7 +12,11 @@
 namespace tally {
 namespace {
 
+using ::testing::ElementsAre;
+using ::testing::Field;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 // One aggregator and two chunks, of which chunk 0 is exchanged as signs.
 class SessionSaveTest : public testing::Test {
@@ -151,6 +155,37 @@ TEST_F(SessionSaveTest, AResumedRunTellsWhereItStoodAndGivesBackWhatItHolds) {
   const auto& sent = absl::get<SendMessage>(actions[0]);
   EXPECT_EQ(sent.message.residual_snapshot().chain(), run->chunks[0].chain);
   EXPECT_EQ(sent.payload->size(), run->chunks[0].snapshot->size());
+}
+
+TEST_F(SessionSaveTest, WhatTheTrainerHasNotTakenYetIsSavedAndGivenToTheNextProcess) {
+  driver_.session().TakeInheritances();
+  driver_.session().SaveNextRound();
+  PlayRound();
+  CloseSaved(1, /*snapshot=*/false);
+  v1::ResultHeader header = driver_.results().NextOf(0, driver_.ExchangeOf(0));
+  header.set_save(true);
+  v1::Departure& left = *header.add_left();
+  *left.mutable_member() = EncodeMember(Other());
+  left.set_heir(Self().worker);
+  header.set_epoch(header.epoch() + 1);
+  driver_.Result(header);
+  v1::Handover handover;
+  *handover.mutable_leaver() = EncodeMember(Other());
+  handover.set_after_chain(
+      driver_.results().NextOf(0, driver_.ExchangeOf(0), {Self()}).prev_chain());
+  driver_.session().OnHandover(0, handover, std::make_shared<const Buffer>(1024), driver_.now());
+
+  const absl::StatusOr<SavedRun> run = driver_.session().SaveRun();
+  ASSERT_THAT(run, IsOk());
+  EXPECT_THAT(driver_.session().TakeInheritances(), SizeIs(1)) << "this process goes on";
+  EXPECT_THAT(driver_.session().SaveRun()->inheritances, IsEmpty());
+
+  ClientOptions options = OptionsOf(1, 2);
+  options.saved_run = EncodeSavedRun(*run, *options.layout);
+  SessionDriver resumed(options);
+  EXPECT_THAT(resumed.session().TakeInheritances(),
+              ElementsAre(Field(&Inheritance::leaver, Other().worker)));
+  EXPECT_THAT(resumed.session().TakeInheritances(), IsEmpty());
 }
 
 TEST(SavedRunOptionTest, RefusesAnotherWorkersRunAndARoundBesideIt) {

@@ -97,7 +97,7 @@ plant "a newcomer forgets a result between the state and the present" client/new
 plant "an observer's results need not lead on to the present" aggregator/chunk_log.cc \
   "if (num_after > results_.size()) return false;" ""
 plant "whoever is heard is a witness" aggregator/eviction.cc \
-  "!member.connected || !member.reaches_all ||" "!member.connected ||"
+  "sign.connected && sign.reaches_all &&" "sign.connected &&"
 plant "a departure is not followed by a snapshot" aggregator/residual_custody.cc \
   "return names_departure || " "return (names_departure && false) || "
 plant "a late member's results are kept no longer than others'" client/session.cc \

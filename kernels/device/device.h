@@ -56,7 +56,8 @@ struct DeviceWeighArgs {
   absl::Span<const float> second_moment;
   float second_correction = 1;
   float epsilon = 0;
-  // [num_elements] x times its weight, 1 / (sqrt(v * second_correction) + epsilon).
+  // [num_elements], apart from the others in memory: x times its weight, 1 / (sqrt(v *
+  // second_correction) + epsilon).
   absl::Span<float> out;
 };
 
@@ -123,8 +124,9 @@ class DeviceQueue {
   virtual absl::Status AdamStep(const AdamArgs& args) = 0;
   virtual absl::Status MomentumStep(const MomentumArgs& args) = 0;
 
-  // Elements that do not lie side by side: copies the runs of `x` to `out`, one after the other,
-  // and back. The last run may be cut short: `packed` ends it. No run is there twice in Scatter's.
+  // Elements that do not lie side by side: copies the runs of `x` to `packed`, one after the other,
+  // and back; the two lie apart in memory. The last run may be cut short: `packed` ends it. No run
+  // is there twice in Scatter's.
   virtual absl::Status Gather(absl::Span<const float> x, const DeviceRuns& runs,
                               absl::Span<float> packed) = 0;
   virtual absl::Status Scatter(absl::Span<const float> packed, const DeviceRuns& runs,

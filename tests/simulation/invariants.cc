@@ -215,7 +215,7 @@ absl::Status CheckBooks(const SimulationReport& report, const HistoryModel& mode
     }
     for (const Place& place : undone) {
       const absl::Span<const float> values = books.own.TakenAt(chunk, place);
-      for (size_t i = 0; i < taken.size(); ++i) taken[i] -= values[i];
+      for (size_t i = 0; i < values.size(); ++i) taken[i] -= values[i];
     }
     const auto found = model.counted().find(books.process);
     for (size_t i = 0; i < taken.size(); ++i) {

@@ -343,7 +343,7 @@ void SimulatedWorker::PlayRound() {
   GiveStateIfWanted();
   TakeInheritances();
   const uint64_t digest = Digest64(ReplicatedState());
-  replicas_[Digest64(Chains())] = digest;
+  replicas_.insert({Digest64(Chains()), digest});
   session_.TellReplicaDigest(digest);
   const uint64_t round = session_.next_round();
   if (round > options_.last_round || leaves_early_) {

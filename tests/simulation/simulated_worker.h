@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -90,6 +91,8 @@ class SimulatedWorker {
   bool was_evicted() const;
   // The run may have gone on without it: what it has read does not lead on to the present.
   bool has_lost_track() const;
+  // Leave ended with OK.
+  bool was_let_go() const { return left_ && !left_late_; }
   // Leave ended with DEADLINE_EXCEEDED.
   bool left_late() const { return left_late_; }
   bool started() const { return session_.started(); }
@@ -118,8 +121,9 @@ class SimulatedWorker {
     return inherited_;
   }
   const PrivateState& own() const { return own_; }
-  // Digests of the replicated state between rounds, by digests of the chunks' chains then.
-  const std::map<uint64_t, uint64_t>& replicas() const { return replicas_; }
+  // Between rounds, a digest of the chunks' chains and one of the replicated state that stands on
+  // them.
+  const std::set<std::pair<uint64_t, uint64_t>>& replicas() const { return replicas_; }
   // It has ended, and knows of everything that it has contributed whether it counts.
   bool has_closed_its_books() const;
   // Null: it has not saved itself.
@@ -168,7 +172,7 @@ class SimulatedWorker {
   // Of a newcomer, before its first entry of each chunk.
   std::vector<uint64_t> first_chains_;
   std::vector<SharedChunk> shared_;
-  std::map<uint64_t, uint64_t> replicas_;
+  std::set<std::pair<uint64_t, uint64_t>> replicas_;
   PrivateState own_;
   std::vector<Inheritance> inherited_;
   std::vector<Settlement> settlements_;

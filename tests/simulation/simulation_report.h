@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,7 +28,7 @@ struct RunReport {
   // speaks for it.
   std::map<std::string, History> histories;
   // By worker and process, as SimulatedWorker::replicas.
-  std::vector<std::pair<std::string, std::map<uint64_t, uint64_t>>> replicas;
+  std::vector<std::pair<std::string, std::set<std::pair<uint64_t, uint64_t>>>> replicas;
 };
 
 // What a process has kept to itself when it ended, and knew of all that it had contributed whether
@@ -51,8 +52,8 @@ struct SimulationReport {
   std::vector<std::string> killed_workers;
   // Workers whose Leave ended with DEADLINE_EXCEEDED: it is not known who has their last results.
   std::vector<std::string> late_leavers;
-  // Aggregators have told their operators of an eviction, maybe of a leaver's, which no header
-  // names.
+  // Aggregators have told their operators of an eviction, if not of one that was let go before; or
+  // that they give up waiting for a leaver, whom no header names any more.
   bool anybody_evicted = false;
   // Aggregators have told them that replicated states differ.
   bool anybody_drifted = false;

@@ -43,6 +43,24 @@ absl::StatusOr<std::vector<float>> FetchElements(absl::Span<const float> element
   return host;
 }
 
+absl::Status FetchAt(absl::Span<const float> x, absl::Span<const uint32_t> elements,
+                     absl::Span<float> out, Lane& lane) {
+  const LaneUse use(&lane);
+  TALLY_ASSIGN_OR_RETURN(const absl::Span<const uint32_t> starts, lane.In(elements));
+  TALLY_ASSIGN_OR_RETURN(const absl::Span<float> packed, lane.Out(out));
+  TALLY_RETURN_IF_ERROR(lane.queue().Gather(x, {.starts = starts}, packed));
+  return lane.Finish();
+}
+
+absl::Status StoreAt(absl::Span<const float> values, absl::Span<const uint32_t> elements,
+                     absl::Span<float> x, Lane& lane) {
+  const LaneUse use(&lane);
+  TALLY_ASSIGN_OR_RETURN(const absl::Span<const uint32_t> starts, lane.In(elements));
+  TALLY_ASSIGN_OR_RETURN(const absl::Span<const float> packed, lane.In(values));
+  TALLY_RETURN_IF_ERROR(lane.queue().Scatter(packed, {.starts = starts}, x));
+  return lane.Finish();
+}
+
 absl::StatusOr<bool> IsAccepted(uint32_t chunk, absl::Span<const float> gradient, InputGuard& guard,
                                 Lane& lane) {
   if (guard.follows()) return false;

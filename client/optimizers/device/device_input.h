@@ -16,6 +16,14 @@ namespace tally {
 // Returns UNAVAILABLE if the device has failed.
 absl::StatusOr<std::vector<float>> FetchElements(absl::Span<const float> elements, Lane& lane);
 
+// Copies the elements `elements` of `x`, in the memory of the lane's device, to the host, and back.
+// Both wait for the lane.
+// Return RESOURCE_EXHAUSTED or UNAVAILABLE as the lane.
+absl::Status FetchAt(absl::Span<const float> x, absl::Span<const uint32_t> elements,
+                     absl::Span<float> out, Lane& lane);
+absl::Status StoreAt(absl::Span<const float> values, absl::Span<const uint32_t> elements,
+                     absl::Span<float> x, Lane& lane);
+
 // Whether the guard lets all of a chunk's gradient be sent, which the device finds out. `gradient`
 // [chunk.num_elements] lies in the device's memory. Waits for the lane.
 // Returns what the guard does when it refuses; RESOURCE_EXHAUSTED or UNAVAILABLE as the lane.

@@ -23,6 +23,7 @@ DeviceSketchFeedback::DeviceSketchFeedback(const Layout* layout, const SketchOpt
                                            uint64_t run_seed, const Backend* backend,
                                            const DealtElements* elements, Lane* lane)
     : layout_(*layout),
+      backend_(*backend),
       elements_(*elements),
       lane_(*lane),
       round_(layout, options, run_seed, backend) {}
@@ -44,6 +45,11 @@ absl::Status DeviceSketchFeedback::Allocate() {
   const LaneUse use(&lane_);
   TALLY_RETURN_IF_ERROR(Clear(lane_.queue(), sum_.span()));
   return lane_.Finish();
+}
+
+absl::Status DeviceSketchFeedback::StartRound(uint64_t round) {
+  round_.Start(round);
+  return Flush();
 }
 
 absl::StatusOr<ChunkContribution> DeviceSketchFeedback::Encode(uint32_t group, float factor,
@@ -73,41 +79,23 @@ absl::StatusOr<ChunkContribution> DeviceSketchFeedback::Encode(uint32_t group, f
   return ChunkContribution{round_.FirstHalf(group), std::move(payload)};
 }
 
-absl::Status DeviceSketchFeedback::Fetch(absl::Span<const float> grouped, uint32_t group,
-                                         absl::Span<const uint32_t> elements,
-                                         absl::Span<float> out) {
-  const LaneUse use(&lane_);
-  TALLY_ASSIGN_OR_RETURN(const absl::Span<const uint32_t> starts, lane_.In(elements));
-  TALLY_ASSIGN_OR_RETURN(const absl::Span<float> packed, lane_.Out(out));
-  TALLY_RETURN_IF_ERROR(
-      lane_.queue().Gather(elements_.In(grouped, group), {.starts = starts}, packed));
-  return lane_.Finish();
-}
-
-absl::Status DeviceSketchFeedback::Store(absl::Span<const float> values, uint32_t group,
-                                         absl::Span<const uint32_t> elements,
-                                         absl::Span<float> grouped) {
-  const LaneUse use(&lane_);
-  TALLY_ASSIGN_OR_RETURN(const absl::Span<const uint32_t> starts, lane_.In(elements));
-  TALLY_ASSIGN_OR_RETURN(const absl::Span<const float> packed, lane_.In(values));
-  TALLY_RETURN_IF_ERROR(
-      lane_.queue().Scatter(packed, {.starts = starts}, elements_.In(grouped, group)));
-  return lane_.Finish();
-}
-
 absl::Status DeviceSketchFeedback::TakeOut(uint32_t group, absl::Span<const uint32_t> elements,
                                            absl::Span<const float> values) {
+  const absl::Span<float> sum = elements_.In(sum_.span(), group);
   std::vector<float> left(elements.size());
-  TALLY_RETURN_IF_ERROR(Fetch(sum_.span(), group, elements, absl::MakeSpan(left)));
+  TALLY_RETURN_IF_ERROR(FetchAt(sum, elements, absl::MakeSpan(left), lane_));
   for (size_t k = 0; k < left.size(); ++k) left[k] -= values[k];
-  return Store(left, group, elements, sum_.span());
+  return StoreAt(left, elements, sum, lane_);
+}
+
+absl::Status DeviceSketchFeedback::SumAt(uint32_t group, absl::Span<const uint32_t> elements,
+                                         absl::Span<float> out) {
+  return FetchAt(elements_.In(sum_.span(), group), elements, out, lane_);
 }
 
 absl::StatusOr<ChunkContribution> DeviceSketchFeedback::Answer(const ChunkResult& result,
                                                                Fate fate) {
-  return round_.Answer(result, fate, [this](uint32_t group, auto elements, auto out) {
-    return Fetch(sum_.span(), group, elements, out);
-  });
+  return round_.Answer(result, fate, [this](auto... args) { return SumAt(args...); });
 }
 
 absl::Status DeviceSketchFeedback::Take(const ChunkResult& result, Fate fate) {
@@ -118,16 +106,16 @@ absl::StatusOr<std::vector<DeviceSketchFeedback::Chosen>> DeviceSketchFeedback::
     const Weights& weights) {
   const auto read_weights = [&](uint32_t group, absl::Span<const uint32_t> elements,
                                 absl::Span<float> out) {
-    TALLY_RETURN_IF_ERROR(Fetch(weights.second_moment, group, elements, out));
+    TALLY_RETURN_IF_ERROR(
+        FetchAt(elements_.In(weights.second_moment, group), elements, out, lane_));
     for (float& x : out) {
       x = SketchedUpdate::WeightOf(x, weights.second_correction, weights.epsilon);
     }
     return absl::OkStatus();
   };
-  const auto read_sum = [this](uint32_t group, auto elements, auto out) {
-    return Fetch(sum_.span(), group, elements, out);
-  };
-  TALLY_ASSIGN_OR_RETURN(std::vector<Chosen> update, round_.ChooseUpdate(read_weights, read_sum));
+  TALLY_ASSIGN_OR_RETURN(
+      std::vector<Chosen> update,
+      round_.ChooseUpdate(read_weights, [this](auto... args) { return SumAt(args...); }));
   struct Leaving {
     std::vector<uint32_t> elements;
     std::vector<float> values;
@@ -145,6 +133,7 @@ absl::StatusOr<std::vector<DeviceSketchFeedback::Chosen>> DeviceSketchFeedback::
 }
 
 absl::StatusOr<double> DeviceSketchFeedback::Norm() {
+  if (!added_to_.empty()) return std::sqrt(backend_.SumOfSquares(added_to_));
   double squares = 0;
   const LaneUse use(&lane_);
   TALLY_ASSIGN_OR_RETURN(const absl::Span<double> out, lane_.Out(absl::MakeSpan(&squares, 1)));
@@ -154,6 +143,7 @@ absl::StatusOr<double> DeviceSketchFeedback::Norm() {
 }
 
 absl::StatusOr<std::vector<float>> DeviceSketchFeedback::FetchSum() {
+  if (!added_to_.empty()) return added_to_;
   TALLY_ASSIGN_OR_RETURN(const std::vector<float> grouped, FetchElements(sum_.span(), lane_));
   return elements_.Flat(grouped);
 }
@@ -170,28 +160,27 @@ absl::Status DeviceSketchFeedback::Add(uint64_t offset, absl::Span<const float> 
                                                    " must be below ", layout_.num_compressed(),
                                                    ", the number of those that are compressed"));
   }
-  const LaneUse use(&lane_);
-  TALLY_ASSIGN_OR_RETURN(absl::Span<const float> rest, lane_.In(x));
-  while (!rest.empty()) {
-    const Dealing::Position position = layout_.dealing()->PositionOf(offset / kDealtBlockElements);
-    const uint64_t within = offset % kDealtBlockElements;
-    const size_t size = std::min<size_t>(kDealtBlockElements - within, rest.size());
-    const absl::Span<float> sum = elements_.In(sum_.span(), position.group)
-                                      .subspan(position.block * kDealtBlockElements + within, size);
-    TALLY_RETURN_IF_ERROR(lane_.queue().Blend(1.0f, sum, 1.0f, rest.first(size), sum));
-    rest.remove_prefix(size);
-    offset += size;
+  if (added_to_.empty()) {
+    TALLY_ASSIGN_OR_RETURN(added_to_, FetchSum());
   }
-  return lane_.Finish();
+  const absl::Span<float> part = absl::MakeSpan(added_to_).subspan(offset, x.size());
+  return backend_.Blend(1.0f, part, 1.0f, x, part);
+}
+
+absl::Status DeviceSketchFeedback::Flush() {
+  if (added_to_.empty()) return absl::OkStatus();
+  return Restore(std::exchange(added_to_, {}));
 }
 
 absl::Status DeviceSketchFeedback::Save(SavedStateWriter& writer) {
+  if (writer.is_shared()) return absl::OkStatus();
   TALLY_ASSIGN_OR_RETURN(const std::vector<float> sum, FetchSum());
   SaveSketchedSum(sum, writer);
   return absl::OkStatus();
 }
 
 absl::Status DeviceSketchFeedback::Restore(absl::Span<const float> sum) {
+  added_to_.clear();
   const std::vector<float> grouped = elements_.Grouped(sum);
   const LaneUse use(&lane_);
   TALLY_RETURN_IF_ERROR(CopyToDevice(lane_.queue(), absl::MakeConstSpan(grouped), sum_.span()));

@@ -28,8 +28,8 @@ namespace tally {
 //
 // Spans of elements lie in the memory of the lane's device; methods that give something back, and
 // Take, wait for the lane. They return RESOURCE_EXHAUSTED if memory does not suffice, UNAVAILABLE
-// if the device has failed: if Encode, Take, ChooseUpdate, Add or Restore does, the residual is not
-// to be used. Not thread-safe; the caller has set the float environment.
+// if the device has failed: if one that changes the residual does, it is not to be used. Not
+// thread-safe; the caller has set the float environment.
 class DeviceSketchFeedback {
  public:
   using Chosen = SketchRound::Chosen;
@@ -48,7 +48,7 @@ class DeviceSketchFeedback {
       const DealtElements* elements, Lane* lane);
 
   // Before the first Encode of a round.
-  void StartRound(uint64_t round) { round_.Start(round); }
+  absl::Status StartRound(uint64_t round);
 
   // The contribution to a group's first half: adds factor * x [elements of the group] to the sum,
   // and sketches it.
@@ -60,19 +60,13 @@ class DeviceSketchFeedback {
   absl::Status Take(const ChunkResult& result, Fate fate);
   absl::StatusOr<std::vector<Chosen>> ChooseUpdate(const Weights& weights);
 
-  // Copies the elements `elements` of a grouped vector's group to the host, and back.
-  absl::Status Fetch(absl::Span<const float> grouped, uint32_t group,
-                     absl::Span<const uint32_t> elements, absl::Span<float> out);
-  absl::Status Store(absl::Span<const float> values, uint32_t group,
-                     absl::Span<const uint32_t> elements, absl::Span<float> grouped);
-
   // Norm (2) of the sum; its last digits are not SketchFeedback's.
   absl::StatusOr<double> Norm();
   // In the order of the flat vector [num_elements], in the host's memory: zero on the dense part.
   absl::StatusOr<std::vector<float>> Residual();
   // The sum += x, of the host, on elements [offset, offset + x.size()) of the flat vector; between
-  // rounds.
-  // Returns INVALID_ARGUMENT, besides, if they are not all compressed.
+  // rounds. Many such calls cost two copies of the sum over the bus, one at the first of them and
+  // one when it is needed again. Returns INVALID_ARGUMENT, besides, if they are not all compressed.
   absl::Status Add(uint64_t offset, absl::Span<const float> x);
 
   absl::Status Save(SavedStateWriter& writer);
@@ -85,14 +79,21 @@ class DeviceSketchFeedback {
   absl::Status Allocate();
   // [num_compressed] of the host, in the order of the flat vector.
   absl::StatusOr<std::vector<float>> FetchSum();
+  // The device has the sum again.
+  absl::Status Flush();
+  absl::Status SumAt(uint32_t group, absl::Span<const uint32_t> elements, absl::Span<float> out);
   absl::Status TakeOut(uint32_t group, absl::Span<const uint32_t> elements,
                        absl::Span<const float> values);
 
   const Layout& layout_;
+  const Backend& backend_;
   const DealtElements& elements_;
   Lane& lane_;
   SketchRound round_;
-  DeviceArray<float> sum_;    // [num_compressed] grouped
+  DeviceArray<float> sum_;  // [num_compressed] grouped
+  // The same on the host, in the order of the flat vector, while what was added to it is not on the
+  // device yet; else empty.
+  std::vector<float> added_to_;
   DeviceArray<float> dealt_;  // of one group: weight * a
 };
 

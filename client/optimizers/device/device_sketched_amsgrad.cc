@@ -162,7 +162,7 @@ absl::Status DeviceSketchedAmsgrad::Play(absl::Span<float> parameters,
                                          absl::Span<const float> gradients) {
   factors_.BeginStep();
   const bool dense_round = warming_up();
-  feedback_->StartRound(exchanger_.next_round());
+  TALLY_RETURN_IF_ERROR(feedback_->StartRound(exchanger_.next_round()));
   const auto is_dense = [&](uint32_t chunk) {
     return dense_round || layout().chunks()[chunk].dense;
   };
@@ -181,6 +181,9 @@ absl::Status DeviceSketchedAmsgrad::Play(absl::Span<float> parameters,
   if (dense_round) {
     parts_.CountStep();
     std::fill(last_chosen_.begin(), last_chosen_.end(), parts_.steps());
+    for (uint32_t group = 0; group < elements_.num_groups() && !warming_up(); ++group) {
+      host_gradients_[group] = {};
+    }
     return absl::OkStatus();
   }
   TALLY_ASSIGN_OR_RETURN(const std::vector<DeviceSketchFeedback::Chosen> update,
@@ -260,25 +263,14 @@ absl::Status DeviceSketchedAmsgrad::Move(const std::vector<DeviceSketchFeedback:
       elements.push_back(one->element);
       indices.push_back(static_cast<uint32_t>(one->index));
     }
+    const absl::Span<float> second_moment = elements_.In(second_moment_.span(), group);
+    const absl::Span<float> largest_moment = elements_.In(largest_moment_.span(), group);
     std::vector<float> x(chosen.size());
     std::vector<float> second(chosen.size());
     std::vector<float> largest(chosen.size());
-    const struct {
-      std::vector<float>* host;
-      absl::Span<float> device;
-      const std::vector<uint32_t>& starts;
-    } vectors[] = {{&x, parameters, indices},
-                   {&second, elements_.In(second_moment_.span(), group), elements},
-                   {&largest, elements_.In(largest_moment_.span(), group), elements}};
-    const LaneUse use(lane_.get());
-    for (const auto& vector : vectors) {
-      TALLY_ASSIGN_OR_RETURN(const absl::Span<const uint32_t> starts,
-                             lane_->In(absl::MakeConstSpan(vector.starts)));
-      TALLY_ASSIGN_OR_RETURN(const absl::Span<float> packed,
-                             lane_->Out(absl::MakeSpan(*vector.host)));
-      TALLY_RETURN_IF_ERROR(lane_->queue().Gather(vector.device, {.starts = starts}, packed));
-    }
-    TALLY_RETURN_IF_ERROR(lane_->Finish());
+    TALLY_RETURN_IF_ERROR(FetchAt(parameters, indices, absl::MakeSpan(x), *lane_));
+    TALLY_RETURN_IF_ERROR(FetchAt(second_moment, elements, absl::MakeSpan(second), *lane_));
+    TALLY_RETURN_IF_ERROR(FetchAt(largest_moment, elements, absl::MakeSpan(largest), *lane_));
     for (size_t k = 0; k < chosen.size(); ++k) {
       const uint64_t age =
           parts_.steps() - std::exchange(last_chosen_[chosen[k]->index], parts_.steps());
@@ -288,14 +280,9 @@ absl::Status DeviceSketchedAmsgrad::Move(const std::vector<DeviceSketchFeedback:
       second[k] = element.second_moment;
       largest[k] = element.largest_moment;
     }
-    for (const auto& vector : vectors) {
-      TALLY_ASSIGN_OR_RETURN(const absl::Span<const uint32_t> starts,
-                             lane_->In(absl::MakeConstSpan(vector.starts)));
-      TALLY_ASSIGN_OR_RETURN(const absl::Span<const float> packed,
-                             lane_->In(absl::MakeConstSpan(*vector.host)));
-      TALLY_RETURN_IF_ERROR(lane_->queue().Scatter(packed, {.starts = starts}, vector.device));
-    }
-    TALLY_RETURN_IF_ERROR(lane_->Finish());
+    TALLY_RETURN_IF_ERROR(StoreAt(x, indices, parameters, *lane_));
+    TALLY_RETURN_IF_ERROR(StoreAt(second, elements, second_moment, *lane_));
+    TALLY_RETURN_IF_ERROR(StoreAt(largest, elements, largest_moment, *lane_));
   }
   return absl::OkStatus();
 }
