@@ -208,7 +208,7 @@ absl::StatusOr<ChunkRound::Sealing> ChunkRound::Seal(absl::Time now) {
     sealed_header_.set_tracking_rebase(NeedsTrackingRebase());
     if (sealed_header_.tracking_rebase()) residual_ = nullptr;
     // No exchange may have told yet that the workers of a resumed run track.
-    rebases_first_ |= !tracks_roster_ && RosterChanges();
+    rebases_first_ |= !tracks_roster_ && (RosterChanges() || sealed_header_.residual_rebased());
     sealed_header_.set_tracks_roster(tracks_roster_);
     sealed_header_.set_owes_tracking_rebase(rebases_first_);
     sealing.no_change = Append(sealed_header_, nullptr, now);

@@ -275,7 +275,7 @@ TEST_F(ChunkRoundTest, ARosterThatChangesBeforeAnyExchangeIsRemembered) {
 class RestartedChunkRoundTest : public ChunkRoundTest {
  protected:
   // All of so many members abstain; then the chunk is read back.
-  void RestartAfterAllAbstain(size_t num_members) {
+  void RestartAfterAllAbstain(size_t num_members, bool loses_residual = false) {
     for (size_t i = 0; i < num_members; ++i) ASSERT_THAT(Stage(i, Abstention()), IsOk());
     const absl::StatusOr<ChunkRound::Sealing> nothing = round_->Seal(Now());
     const StoredResult& head = *nothing->no_change->result;
@@ -283,6 +283,7 @@ class RestartedChunkRoundTest : public ChunkRoundTest {
     recovered.results.push_back(
         *CheckResult(head.message, head.payload, description_->layout, *HostBackends().front()));
     recovered.roster = round_->history().roster();
+    recovered.rebased = loses_residual;
     round_ = std::make_unique<ChunkRound>(kSerial + 1, kChunk, description_);
     round_->Restore(std::move(recovered), Now());
   }
@@ -303,6 +304,18 @@ TEST_F(RestartedChunkRoundTest, WhoTracksTheMeanStartsAnew) {
 TEST_F(RestartedChunkRoundTest, AnAnnouncedRebaseOutlivesARestart) {
   genesis_ = round_->Form(RosterOf(2), {.other_workers = true}, Now());
   RestartAfterAllAbstain(2);
+  StageAll(OverRoster(SignBlocks256()), {1, 2});
+  EXPECT_TRUE(HeaderOf(*Publish(*round_->Seal(Now()))).tracking_rebase());
+}
+
+TEST_F(RestartedChunkRoundTest, AResidualThatIsLostBeforeAnyExchangeIsRemembered) {
+  Form(2);
+  RestartAfterAllAbstain(2, /*loses_residual=*/true);
+  for (size_t i = 0; i < 2; ++i) ASSERT_THAT(Stage(i, Abstention()), IsOk());
+  const absl::StatusOr<ChunkRound::Sealing> nothing = round_->Seal(Now());
+  const v1::ResultHeader header = HeaderOf(*nothing->no_change->result);
+  EXPECT_TRUE(header.residual_rebased());
+  EXPECT_FALSE(header.tracking_rebase()) << "nobody has told yet that it tracks";
   StageAll(OverRoster(SignBlocks256()), {1, 2});
   EXPECT_TRUE(HeaderOf(*Publish(*round_->Seal(Now()))).tracking_rebase());
 }

@@ -162,11 +162,12 @@ TEST_F(SessionSaveTest, WhatTheTrainerHasNotTakenYetIsSavedAndGivenToTheNextProc
   driver_.session().SaveNextRound();
   PlayRound();
   CloseSaved(1, /*snapshot=*/false);
-  v1::ResultHeader header = driver_.results().NextOf(0, driver_.ExchangeOf(0));
+  v1::ResultHeader header = driver_.results().NextOf(0, driver_.ExchangeOf(0), {Self()});
   header.set_save(true);
   v1::Departure& left = *header.add_left();
   *left.mutable_member() = EncodeMember(Other());
   left.set_heir(Self().worker);
+  *header.add_roster() = EncodeMember(Self());
   header.set_epoch(header.epoch() + 1);
   driver_.Result(header);
   v1::Handover handover;

@@ -52,7 +52,8 @@ absl::Status HistoryModel::Append(const AppliedEntry& entry) {
   TALLY_ASSIGN_OR_RETURN(const std::vector<MemberId> participants,
                          roster_.Participants(header.participants()));
   if (header.has_exchange()) TALLY_RETURN_IF_ERROR(Recompute(entry, participants));
-  if (tracks_ && !header.tracking_rebase()) {
+  // What is owed comes with the next exchange.
+  if (tracks_ && !header.tracking_rebase() && !header.owes_tracking_rebase()) {
     const absl::Status status = CheckTracking();
     if (!status.ok()) return Wrong(entry, std::string(status.message()));
   }

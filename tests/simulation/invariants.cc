@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "base/status_macros.h"
@@ -152,10 +153,13 @@ absl::Status CheckReplicas(const RunReport& run) {
   return absl::OkStatus();
 }
 
-// Whoever was evicted was told right what counts (I2).
-absl::Status CheckSettlements(const SimulationReport& report, uint32_t chunk,
-                              const std::vector<MemberId>& members,
-                              const std::vector<AppliedEntry>& entries) {
+// Whoever was evicted was told right what counts (I2). Gives those that count in no history: of two
+// minorities that have evicted each other, one's history is forgotten with what it counts.
+absl::StatusOr<std::vector<Settlement>> CheckSettlements(const SimulationReport& report,
+                                                         uint32_t chunk,
+                                                         const std::vector<MemberId>& members,
+                                                         const std::vector<AppliedEntry>& entries) {
+  std::vector<Settlement> forgotten;
   TALLY_ASSIGN_OR_RETURN(Roster roster, Roster::Create(0, members));
   for (const AppliedEntry& entry : entries) {
     TALLY_ASSIGN_OR_RETURN(const std::vector<MemberId> participants,
@@ -165,13 +169,17 @@ absl::Status CheckSettlements(const SimulationReport& report, uint32_t chunk,
       const bool counts = std::find(participants.begin(), participants.end(), settlement.member) !=
                           participants.end();
       if (counts == settlement.counted) continue;
+      if (settlement.counted && IsMinoritys(entry.header)) {
+        forgotten.push_back(settlement);
+        continue;
+      }
       return absl::DataLossError(absl::StrCat(
           settlement.member.worker, ", chunk ", chunk, ", ", PlaceName(entry.place),
           counts ? " counts it, but it was told no" : " does not count it, but it was told yes"));
     }
     TALLY_ASSIGN_OR_RETURN(roster, roster.After(entry.header));
   }
-  return absl::OkStatus();
+  return forgotten;
 }
 
 // What counts the worker in a history that a crash undid: it has been evicted since, and does not
@@ -190,9 +198,10 @@ std::vector<Place> CountedAndUndone(const History& history, uint32_t chunk,
   return undone;
 }
 
-// `entries` are the present run's.
+// `entries` and `forgotten` are the present run's.
 absl::Status CheckBooks(const SimulationReport& report, const HistoryModel& model, uint32_t chunk,
-                        const std::vector<AppliedEntry>& entries, uint64_t last_round) {
+                        const std::vector<AppliedEntry>& entries,
+                        const std::vector<Settlement>& forgotten, uint64_t last_round) {
   for (const ClosedBooks& books : report.books) {
     const std::string& worker = books.member.worker;
     const auto history = report.histories().find(worker);
@@ -208,7 +217,10 @@ absl::Status CheckBooks(const SimulationReport& report, const HistoryModel& mode
       continue;
     }
     std::vector<double> taken = books.own.TakenOut(chunk);
-    const std::vector<Place> undone = CountedAndUndone(history->second, chunk, entries);
+    std::vector<Place> undone = CountedAndUndone(history->second, chunk, entries);
+    for (const Settlement& settlement : forgotten) {
+      if (settlement.member == books.member) undone.push_back(settlement.place);
+    }
     if (!undone.empty() && !WasEvicted(entries, worker)) {
       return absl::DataLossError(
           absl::StrCat(worker, ", chunk ", chunk, ": is in no history, but was not evicted"));
@@ -233,6 +245,7 @@ absl::Status CheckChunk(const SimulationReport& report, uint32_t chunk, uint64_t
   HistoryModel model(report.description, chunk, report.runs.front().log.get(),
                      report.runs.front().members);
   std::vector<AppliedEntry> entries;
+  std::vector<Settlement> forgotten;
   for (const RunReport& run : report.runs) {
     const auto* const whole = WholeHistory(report, run, last_round);
     if (whole == nullptr) return absl::OkStatus();
@@ -240,9 +253,9 @@ absl::Status CheckChunk(const SimulationReport& report, uint32_t chunk, uint64_t
     const auto found = whole->second.find(chunk);
     entries = found == whole->second.end() ? std::vector<AppliedEntry>() : found->second;
     for (const AppliedEntry& entry : entries) TALLY_RETURN_IF_ERROR(model.Append(entry));
-    TALLY_RETURN_IF_ERROR(CheckSettlements(report, chunk, run.members, entries));
+    TALLY_ASSIGN_OR_RETURN(forgotten, CheckSettlements(report, chunk, run.members, entries));
   }
-  return CheckBooks(report, model, chunk, entries, last_round);
+  return CheckBooks(report, model, chunk, entries, forgotten, last_round);
 }
 
 // What is counted as lost may have been taken all the same, if the heir's word was lost.
