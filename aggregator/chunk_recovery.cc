@@ -164,6 +164,11 @@ void ChunkRecovery::StartReading(Work& work) {
     holds_all = Covers(true, claim.progress.results(), lowest_round);
   }
   TALLY_CHECK(holder != nullptr, "somebody here holds the newest entry");
+  if (!holds_all) {
+    // Who is further behind cannot follow.
+    lowest_round = claims_.at(holder->worker).second.progress.results().first();
+    lowest_head_ = IndexOf(Place{lowest_round, 0});
+  }
   results_inquiry_ = Inquire(v1::Need::KIND_RESULT, *holder, lowest_round, newest_->round(), work);
   ChooseSnapshot(work);
 }

@@ -271,6 +271,22 @@ TEST_F(ChunkRecoveryTest, WhoIsFarBehindIsNotAskedWhoHasLeft) {
               ElementsAre("w-0 KIND_RESULT 5..5", "w-0 KIND_HEADER 4..5"));
 }
 
+// Who is too far behind cannot follow, and is told so later: nobody waits for results that are
+// gone.
+TEST_F(ChunkRecoveryTest, BeginsWithTheOldestResultThatTheHolderHas) {
+  ChunkClaim holder = ClaimUpTo(3);
+  holder.progress.mutable_results()->set_first(1);
+  recovery_->SetClaim(Member(0), holder);
+  recovery_->SetClaim(Member(1), ClaimUpTo(0));
+  const std::vector<ChunkRecovery::Ask> asks = recovery_->Proceed(true).asks;
+  ASSERT_FALSE(asks.empty());
+  EXPECT_EQ(Names(asks)[0], "w-0 KIND_RESULT 2..3");
+  for (const ChunkRecovery::Ask& ask : asks) Answer(ask, absl::nullopt);
+  AnswerAll();
+  ASSERT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
+  EXPECT_THAT(recovery_->TakeRecovered().results, SizeIs(2));
+}
+
 // Somebody comes while it is under way: it is asked for anew, and the end of the old answer comes
 // first.
 TEST_F(ChunkRecoveryTest, TheEndOfAnOldAnswerIsNotTakenForANewOne) {

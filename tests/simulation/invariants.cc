@@ -57,11 +57,17 @@ bool WasEvicted(const std::vector<AppliedEntry>& entries, const std::string& wor
 }
 
 // Who has fallen behind, or leaves, may have read what a crash undid, and is not told before the
-// run is over: as an observer, or as a member that the others held for dead.
+// run is over: as an observer, or as a member that the others held for dead. A newcomer may have
+// seen the last round of those who have died since, and whom a minority held for dead.
 bool MayHaveReadUndone(const SimulationReport& report, const std::string& worker,
                        const std::vector<AppliedEntry>& rest,
                        const std::vector<AppliedEntry>& others) {
-  if (!Contains(report.outrun_workers, worker) && !Contains(report.early_leavers, worker)) {
+  const bool saw_the_dead =
+      Contains(report.newcomers, worker) &&
+      std::any_of(others.begin(), others.end(),
+                  [](const AppliedEntry& entry) { return IsMinoritys(entry.header); });
+  if (!Contains(report.outrun_workers, worker) && !Contains(report.early_leavers, worker) &&
+      !saw_the_dead) {
     return false;
   }
   return WasEvicted(others, worker) ||

@@ -10,13 +10,13 @@
 #include "absl/status/status.h"
 #include "base/status_macros.h"
 #include "client/optimizers/birder.h"
-#include "client/optimizers/device/method_comparison.h"
 #include "client/optimizers/device/test_devices.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/device/fake_device.h"
 #include "kernels/host_backends.h"
 #include "tests/util/loopback_exchanger.h"
+#include "tests/util/method_comparison.h"
 #include "tests/util/status_matchers.h"
 
 namespace tally {

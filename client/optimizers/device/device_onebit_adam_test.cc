@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "client/optimizers/device/method_comparison.h"
 #include "client/optimizers/device/test_devices.h"
 #include "client/optimizers/onebit_adam.h"
 #include "gmock/gmock.h"
@@ -17,6 +16,7 @@
 #include "kernels/device/fake_device.h"
 #include "kernels/host_backends.h"
 #include "tests/util/loopback_exchanger.h"
+#include "tests/util/method_comparison.h"
 #include "tests/util/status_matchers.h"
 
 namespace tally {

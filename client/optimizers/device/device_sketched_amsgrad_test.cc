@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "client/optimizers/device/method_comparison.h"
 #include "client/optimizers/device/test_devices.h"
 #include "client/optimizers/sketched_amsgrad.h"
 #include "gmock/gmock.h"
@@ -16,6 +15,7 @@
 #include "kernels/device/fake_device.h"
 #include "kernels/host_backends.h"
 #include "tests/util/loopback_exchanger.h"
+#include "tests/util/method_comparison.h"
 #include "tests/util/status_matchers.h"
 
 namespace tally {

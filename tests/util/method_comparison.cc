@@ -1,4 +1,4 @@
-#include "client/optimizers/device/method_comparison.h"
+#include "tests/util/method_comparison.h"
 
 #include "absl/status/status.h"
 #include "base/status_macros.h"

@@ -1,6 +1,6 @@
 // What tests ask of a method that has an optimizer on the host and one on a device.
-#ifndef TALLY_CLIENT_OPTIMIZERS_DEVICE_METHOD_COMPARISON_H_
-#define TALLY_CLIENT_OPTIMIZERS_DEVICE_METHOD_COMPARISON_H_
+#ifndef TALLY_TESTS_UTIL_METHOD_COMPARISON_H_
+#define TALLY_TESTS_UTIL_METHOD_COMPARISON_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -50,4 +50,4 @@ void ExpectItGoesOnAcross(const ComparedMethod& method, const LoopbackOptions& l
 
 }  // namespace tally
 
-#endif  // TALLY_CLIENT_OPTIMIZERS_DEVICE_METHOD_COMPARISON_H_
+#endif  // TALLY_TESTS_UTIL_METHOD_COMPARISON_H_
