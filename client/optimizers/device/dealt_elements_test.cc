@@ -72,6 +72,7 @@ TEST_P(DealtElementsTest, GroupsComeOutOfAFlatVectorAndGoBack) {
               std::vector<float>(expected.begin(), expected.end()));
     EXPECT_EQ(expected[64], static_cast<float>(layout.dealing()->ElementOf(group, 64)));
     ASSERT_THAT(elements->Scatter(packed.span(), group, back.span()), IsOk());
+    ASSERT_THAT(lane_->Finish(), IsOk());
   }
   EXPECT_EQ(elements->Flat(grouped), numbers);
   std::vector<float> scattered = numbers;
