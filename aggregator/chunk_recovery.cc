@@ -145,26 +145,28 @@ void ChunkRecovery::StartReading(Work& work) {
   lowest_head_ = IndexOf(*newest_);
   uint64_t lowest_round = newest_->round();
   const MemberId* holder = nullptr;
-  for (const MemberId& member : roster_->members()) {
-    const auto found = claims_.find(member.worker);
-    if (found == claims_.end() || found->second.first != member) continue;  // evicted
-    const ChunkClaim& claim = found->second.second;
+  // Members that were returned lately lack results too.
+  for (const auto& [worker, entry] : claims_) {
+    const ChunkClaim& claim = entry.second;
+    if (!claim.head.has_value() && !roster_->Has(entry.first)) continue;
     const uint64_t index = claim.head.has_value() ? IndexOf(*claim.head) : 0;
     if (index < lowest_head_) {
       lowest_head_ = index;
       lowest_round = claim.head.has_value() ? claim.head->round() : description_->first_round - 1;
     }
   }
-  // An observer's is as good as a member's; who has seen more than the newest one comes first.
-  bool holds_all = false;
+  // An observer's is as good as a member's; whose results reach back furthest comes first.
+  uint64_t first_held = 0;
   for (const auto& [worker, entry] : claims_) {
     const ChunkClaim& claim = entry.second;
-    if (!HoldsHead(claim) || claim.head->chain() != newest_->chain() || holds_all) continue;
+    if (!HoldsHead(claim) || claim.head->chain() != newest_->chain()) continue;
+    const uint64_t first = IndexOf(Place{claim.progress.results().first(), 0});
+    if (holder != nullptr && first >= first_held) continue;
     holder = &entry.first;
-    holds_all = Covers(true, claim.progress.results(), lowest_round);
+    first_held = first;
   }
   TALLY_CHECK(holder != nullptr, "somebody here holds the newest entry");
-  if (!holds_all) {
+  if (!Covers(true, claims_.at(holder->worker).second.progress.results(), lowest_round)) {
     // Who is further behind cannot follow.
     lowest_round = claims_.at(holder->worker).second.progress.results().first();
     lowest_head_ = IndexOf(Place{lowest_round, 0});

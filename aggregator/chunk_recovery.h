@@ -180,7 +180,7 @@ class ChunkRecovery {
   // READING.
   absl::optional<Inquiry> results_inquiry_;
   absl::optional<Inquiry> headers_inquiry_;
-  // The lowest head of a member: results begin there.
+  // The lowest head of those who are here, or the oldest that is held: results begin there.
   uint64_t lowest_head_ = 0;
   std::vector<CheckedResult> results_;
   bool results_complete_ = false;

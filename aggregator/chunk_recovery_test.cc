@@ -262,13 +262,25 @@ TEST_F(ChunkRecoveryTest, WhoIsFarBehindIsNotAskedWhoHasLeft) {
   ChunkClaim claim = ClaimUpTo(5);
   claim.progress.clear_snapshots();
   claim.progress.mutable_headers()->set_first(3);
+  claim.progress.mutable_results()->set_first(3);
   ChunkClaim old = ClaimUpTo(2);
   old.progress.clear_snapshots();
   old.head->set_epoch(0);
   recovery_->SetClaim({"v-7", 700}, old);
   recovery_->SetClaim(Member(0), claim);
   EXPECT_THAT(Names(recovery_->Proceed(true).asks),
-              ElementsAre("w-0 KIND_RESULT 5..5", "w-0 KIND_HEADER 4..5"));
+              ElementsAre("w-0 KIND_RESULT 4..5", "w-0 KIND_HEADER 4..5"));
+}
+
+// It was returned to observer, and did not know.
+TEST_F(ChunkRecoveryTest, FetchesTheResultsThatSomebodyOutsideTheRosterLacks) {
+  ChunkClaim late = ClaimUpTo(1);
+  recovery_->SetClaim(Member(0), ClaimUpTo(3));
+  recovery_->SetClaim(Member(1), ClaimUpTo(3));
+  recovery_->SetClaim({"w-9", 900}, late);
+  AnswerAll();
+  ASSERT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
+  EXPECT_THAT(recovery_->TakeRecovered().results, SizeIs(3));
 }
 
 // Who is too far behind cannot follow, and is told so later: nobody waits for results that are

@@ -301,13 +301,8 @@ void SimulatedJob::Play(const ScriptedFault& fault, absl::Time end) {
 SimulationReport SimulatedJob::Report() {
   report_.status = Verdict();
   report_.runs.push_back(ReportRun(options_.rounds));
-  // Of those who have been let go nobody needs anything.
   report_.anybody_evicted =
-      WasAnnounced("is not waited for any more") ||
-      std::any_of(workers_.begin(), workers_.end(), [&](const auto& worker) {
-        return !worker->was_let_go() &&
-               WasAnnounced(absl::StrCat("worker `", worker->name(), "` was evicted"));
-      });
+      WasAnnounced("was evicted") || WasAnnounced("is not waited for any more");
   report_.anybody_drifted = WasAnnounced("is another than that of most workers");
   for (const auto& worker : workers_) {
     // Who comes after the end begins the run anew, and has nothing to do with this one.

@@ -91,8 +91,6 @@ class SimulatedWorker {
   bool was_evicted() const;
   // The run may have gone on without it: what it has read does not lead on to the present.
   bool has_lost_track() const;
-  // Leave ended with OK.
-  bool was_let_go() const { return left_ && !left_late_; }
   // Leave ended with DEADLINE_EXCEEDED.
   bool left_late() const { return left_late_; }
   bool started() const { return session_.started(); }

@@ -52,8 +52,8 @@ struct SimulationReport {
   std::vector<std::string> killed_workers;
   // Workers whose Leave ended with DEADLINE_EXCEEDED: it is not known who has their last results.
   std::vector<std::string> late_leavers;
-  // Aggregators have told their operators of an eviction, if not of one that was let go before; or
-  // that they give up waiting for a leaver, whom no header names any more.
+  // Aggregators have told their operators of an eviction, maybe of a leaver's, which no header
+  // names; or that they give up waiting for one that has left.
   bool anybody_evicted = false;
   // Aggregators have told them that replicated states differ.
   bool anybody_drifted = false;
