@@ -220,7 +220,7 @@ void ChunkRecovery::AskWhoLeft(Work& work) {
   v1::RoundRange rounds;
   for (const auto& [worker, entry] : claims_) {
     const ChunkClaim& claim = entry.second;
-    // Results lead on to the newest entry from the lowest head of a member, and from later ones.
+    // Results lead on to the newest entry from there, and from later ones.
     if (!HoldsHead(claim) || !claim.progress.has_headers() || IndexOf(*claim.head) < lowest_head_) {
       continue;
     }

@@ -144,6 +144,21 @@ class ChunkRecoveryTest : public testing::Test {
     }
   }
 
+  // Worker 1 leaves, and worker 0 goes on for a round.
+  void PlayLeave() {
+    lost_->Leave(Member(1), /*gone_from=*/3);
+    PlayRound(8, /*num_members=*/1);
+  }
+  ChunkClaim LeaversClaim() const {
+    ChunkClaim leaver = ClaimUpTo(3);
+    leaver.head->set_epoch(0);
+    return leaver;
+  }
+  void ExpectRecovered(bool rebased) {
+    ASSERT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
+    EXPECT_EQ(recovery_->TakeRecovered().rebased, rebased);
+  }
+
   static SharedBuffer Values(float value) {
     return TakeResidualSnapshot(kChunk, {}, 0, std::vector<float>(kNumElements, value))->payload;
   }
@@ -189,8 +204,7 @@ TEST_F(ChunkRecoveryTest, HeadersThatNobodyHoldsAllOfAreJoined) {
   recovery_->SetClaim(Member(0), early);
   recovery_->SetClaim(Member(1), late);
   AnswerAll();
-  ASSERT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
-  EXPECT_FALSE(recovery_->TakeRecovered().rebased);
+  ExpectRecovered(/*rebased=*/false);
 }
 
 TEST_F(ChunkRecoveryTest, GoesOnExactlyWhereTheLostOneStood) {
@@ -213,35 +227,27 @@ TEST_F(ChunkRecoveryTest, GoesOnExactlyWhereTheLostOneStood) {
 }
 
 TEST_F(ChunkRecoveryTest, WaitsForALeaverThatAloneHoldsWhatItContributed) {
-  lost_->Leave(Member(1), /*gone_from=*/3);
-  PlayRound(8, /*num_members=*/1);
+  PlayLeave();
   recovery_->SetClaim(Member(0), ClaimUpTo(4));
   AnswerAll();
   EXPECT_THAT(recovery_->missing(), ElementsAre(Member(1)));
   EXPECT_EQ(recovery_->phase(), ChunkRecovery::Phase::kFolding);
-  ChunkClaim leaver = ClaimUpTo(3);
-  leaver.head->set_epoch(0);
-  recovery_->SetClaim(Member(1), leaver);
+  recovery_->SetClaim(Member(1), LeaversClaim());
   AnswerAll();
-  ASSERT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
-  EXPECT_FALSE(recovery_->TakeRecovered().rebased);
+  ExpectRecovered(/*rebased=*/false);
 }
 
 TEST_F(ChunkRecoveryTest, WaitsForALeaverThatAloneMayHoldTheSnapshot) {
-  lost_->Leave(Member(1), /*gone_from=*/3);
-  PlayRound(8, /*num_members=*/1);
+  PlayLeave();
   ChunkClaim claim = ClaimUpTo(4);
   claim.progress.clear_snapshots();
   recovery_->SetClaim(Member(0), claim);
   AnswerAll();
   EXPECT_THAT(recovery_->missing(), ElementsAre(Member(1)));
   EXPECT_EQ(recovery_->phase(), ChunkRecovery::Phase::kReading);
-  ChunkClaim leaver = ClaimUpTo(3);
-  leaver.head->set_epoch(0);
-  recovery_->SetClaim(Member(1), leaver);
+  recovery_->SetClaim(Member(1), LeaversClaim());
   AnswerAll();
-  ASSERT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
-  EXPECT_FALSE(recovery_->TakeRecovered().rebased);
+  ExpectRecovered(/*rebased=*/false);
 }
 
 TEST_F(ChunkRecoveryTest, NobodyIsWaitedForWhereNobodyHasLeft) {
@@ -250,14 +256,12 @@ TEST_F(ChunkRecoveryTest, NobodyIsWaitedForWhereNobodyHasLeft) {
   recovery_->SetClaim(Member(0), claim);
   recovery_->SetClaim(Member(1), claim);
   AnswerAll();
-  ASSERT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
-  EXPECT_TRUE(recovery_->TakeRecovered().rebased);
+  ExpectRecovered(/*rebased=*/true);
 }
 
 // Its headers end before the results begin that lead on to the newest entry.
 TEST_F(ChunkRecoveryTest, WhoIsFarBehindIsNotAskedWhoHasLeft) {
-  lost_->Leave(Member(1), /*gone_from=*/3);
-  PlayRound(8, /*num_members=*/1);
+  PlayLeave();
   PlayRound(8, /*num_members=*/1);
   ChunkClaim claim = ClaimUpTo(5);
   claim.progress.clear_snapshots();
@@ -302,8 +306,7 @@ TEST_F(ChunkRecoveryTest, BeginsWithTheOldestResultThatTheHolderHas) {
 // Somebody comes while it is under way: it is asked for anew, and the end of the old answer comes
 // first.
 TEST_F(ChunkRecoveryTest, TheEndOfAnOldAnswerIsNotTakenForANewOne) {
-  lost_->Leave(Member(1), /*gone_from=*/3);
-  PlayRound(8, /*num_members=*/1);
+  PlayLeave();
   ChunkClaim claim = ClaimUpTo(4);
   claim.progress.clear_snapshots();
   recovery_->SetClaim(Member(0), claim);
@@ -322,8 +325,7 @@ TEST_F(ChunkRecoveryTest, TheEndOfAnOldAnswerIsNotTakenForANewOne) {
 
 // What the leaver has contributed is with those who are here; a newer snapshot may be with it.
 TEST_F(ChunkRecoveryTest, WaitsForALeaverThatMayHoldANewerSnapshot) {
-  lost_->Leave(Member(1), /*gone_from=*/3);
-  PlayRound(8, /*num_members=*/1);
+  PlayLeave();
   ChunkClaim forgetful = ClaimUpTo(4);
   forgetful.progress.mutable_contributions()->set_first(3);
   recovery_->SetClaim(Member(0), forgetful);
@@ -331,19 +333,16 @@ TEST_F(ChunkRecoveryTest, WaitsForALeaverThatMayHoldANewerSnapshot) {
   EXPECT_THAT(recovery_->missing(), ElementsAre(Member(1)));
   recovery_->Evict(Member(1));
   AnswerAll();
-  ASSERT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
-  EXPECT_TRUE(recovery_->TakeRecovered().rebased);
+  ExpectRecovered(/*rebased=*/true);
 }
 
 TEST_F(ChunkRecoveryTest, ALeaverThatIsDeadIsNotWaitedFor) {
-  lost_->Leave(Member(1), /*gone_from=*/3);
-  PlayRound(8, /*num_members=*/1);
+  PlayLeave();
   recovery_->SetClaim(Member(0), ClaimUpTo(4));
   AnswerAll();
   recovery_->Evict(Member(1));
   AnswerAll();
-  ASSERT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
-  EXPECT_TRUE(recovery_->TakeRecovered().rebased);
+  ExpectRecovered(/*rebased=*/true);
 }
 
 TEST_F(ChunkRecoveryTest, TheHeadsSnapshotIsTakenAnewIfNobodyHasIt) {
@@ -365,8 +364,7 @@ TEST_F(ChunkRecoveryTest, TakesNoSnapshotOfAnotherHistory) {
   recovery_->SetClaim(Member(0), claim);
   recovery_->SetClaim(Member(1), claim);
   AnswerAll();
-  ASSERT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
-  EXPECT_TRUE(recovery_->TakeRecovered().rebased);
+  ExpectRecovered(/*rebased=*/true);
 }
 
 // Of a run that is resumed: nobody but worker 1, which has not read the genesis, has the residual
@@ -453,8 +451,7 @@ TEST_F(ChunkRecoveryTest, RebasesAResidualThatFoldsToOtherResults) {
   std::swap(contributions_[1][0].payload, contributions_[1][1].payload);
   contributions_[1][0].payload = contributions_[0][0].payload;
   AnswerAll();
-  ASSERT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
-  EXPECT_TRUE(recovery_->TakeRecovered().rebased);
+  ExpectRecovered(/*rebased=*/true);
 }
 
 TEST_F(ChunkRecoveryTest, WaitsForAContributionThatDoesNotCome) {

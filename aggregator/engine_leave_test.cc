@@ -84,6 +84,22 @@ TEST_F(EngineTest, ALeaverWhoseStreamBrokeAtTheVeryEndIsLetGo) {
   EXPECT_THAT(workers[0]->closed(), Optional(IsOk()));
 }
 
+// All that live have left; the leaver is the witness that somebody must be.
+TEST_F(EngineTest, ALeaverOutlivesThoseItStaysFor) {
+  const std::vector<EngineWorker*> workers = StartRun(3);
+  for (EngineWorker* const worker : workers) worker->Contribute(0, 1);
+  driver_->Leave(workers[0]->stream(), /*last_round=*/0);
+  for (const int i : {1, 2}) driver_->Disconnect(workers[i]->stream());
+  v1::Heartbeat heartbeat;
+  heartbeat.mutable_links()->add_links()->set_let_go(true);
+  for (int i = 0; i < 30 && !workers[0]->closed().has_value(); ++i) {
+    driver_->AdvanceBy(absl::Seconds(5));
+    driver_->Heartbeat(workers[0]->stream(), heartbeat);
+  }
+  EXPECT_THAT(workers[0]->closed(), Optional(IsOk()));
+  EXPECT_EQ(driver_->engine().Status("", driver_->now()).jobs_size(), 0);
+}
+
 // It was evicted, and what it alone had read was decided anew.
 TEST_F(EngineTest, ALeaverWhoseLastResultWasUndoneIsNotLetGo) {
   const std::vector<EngineWorker*> workers = StartRun(3);

@@ -150,7 +150,6 @@ void Job::LearnFences(const google::protobuf::RepeatedPtrField<v1::Member>& fenc
     }
     uint64_t& fence = fences_[dead.worker()];
     fence = std::max(fence, dead.incarnation());
-    EvictMissing(dead, now, actions);
     const auto observer = observers_.find(dead.worker());
     if (observer != observers_.end() && observer->second.incarnation <= fence) {
       DropObserver(dead.worker(),
@@ -158,14 +157,6 @@ void Job::LearnFences(const google::protobuf::RepeatedPtrField<v1::Member>& fenc
                                                    "` up to ", fence, " are dead")),
                    actions);
     }
-  }
-}
-
-void Job::EvictMissing(const v1::Member& dead, absl::Time now, Actions& actions) {
-  if (!recovery_.has_value()) return;
-  for (const MemberId& missing : recovery_->missing()) {
-    if (missing.worker != dead.worker() || missing.incarnation > dead.incarnation()) continue;
-    return Evict(missing.worker, "another aggregator has evicted it", now, actions);
   }
 }
 
