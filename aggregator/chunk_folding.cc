@@ -15,15 +15,17 @@ void ChunkRecovery::StartFolding() {
   phase_ = Phase::kFolding;
   fold_position_ = 1;
   if (rebased_) return;
-  // Of the entry that the snapshot follows.
-  const uint64_t epoch = headers_.front().header.epoch();
+  const absl::optional<Roster> roster = RosterOf(headers_.front().header.epoch());
+  if (!roster.has_value()) return Rebase();
+  fold_roster_ = *roster;
+}
+
+absl::optional<Roster> ChunkRecovery::RosterOf(uint64_t epoch) const {
   for (const auto& [worker, entry] : claims_) {
     const auto found = entry.second.rosters.find(epoch);
-    if (found == entry.second.rosters.end()) continue;
-    fold_roster_ = found->second;
-    return;
+    if (found != entry.second.rosters.end()) return found->second;
   }
-  Rebase();
+  return absl::nullopt;
 }
 
 void ChunkRecovery::Fold(Work& work) {

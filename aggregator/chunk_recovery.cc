@@ -373,9 +373,38 @@ void ChunkRecovery::Rebase() {
   snapshot_complete_ = true;
 }
 
+std::map<std::string, std::pair<uint64_t, Place>> ChunkRecovery::LastCounted() const {
+  std::vector<const v1::ResultHeader*> headers;
+  if (rebased_) {
+    for (const CheckedResult& result : results_) headers.push_back(&result.header);
+  } else {
+    for (const ReplayedHeader& entry : headers_) headers.push_back(&entry.header);
+  }
+  std::map<std::string, std::pair<uint64_t, Place>> last_counted;
+  // Who takes part after an entry is known of the first one too, who took part in it only if its
+  // roster is the same.
+  absl::optional<Roster> roster = RosterOf(headers.front()->epoch());
+  for (const v1::ResultHeader* const header : headers) {
+    if (!roster.has_value()) break;
+    const bool is_first = header == headers.front();
+    if (header->has_exchange() && (!is_first || header->roster_size() == 0)) {
+      const auto participants = roster->Participants(header->participants());
+      if (!participants.ok()) break;
+      for (const MemberId& member : *participants) {
+        last_counted[member.worker] = {member.incarnation, PlaceOf(*header)};
+      }
+    }
+    if (is_first) continue;
+    absl::StatusOr<Roster> next = roster->After(*header);
+    roster = next.ok() ? absl::make_optional(*std::move(next)) : absl::nullopt;
+  }
+  return last_counted;
+}
+
 ChunkRecovery::Recovered ChunkRecovery::TakeRecovered() {
   TALLY_CHECK(phase_ == Phase::kDone, "the chunk is recovered");
   Recovered recovered;
+  recovered.last_counted = LastCounted();
   recovered.results = std::move(results_);
   recovered.roster = *roster_;
   recovered.rebased = rebased_;

@@ -68,6 +68,8 @@ class ChunkRecovery {
     // Its last known norm, then.
     double lost_norm = 0;
     ResidualFloor floor;
+    // What the entries that were read back count last of each worker: incarnation and place.
+    std::map<std::string, std::pair<uint64_t, Place>> last_counted;
   };
 
   ChunkRecovery(uint64_t job_serial, uint32_t chunk,
@@ -150,6 +152,9 @@ class ChunkRecovery {
   // Completes the headers by those of the results.
   void JoinHeaders();
   void StartFolding();
+  // Of the exchange after the entry with that epoch; unset: nobody here knows it.
+  absl::optional<Roster> RosterOf(uint64_t epoch) const;
+  std::map<std::string, std::pair<uint64_t, Place>> LastCounted() const;
   // Goes on until contributions or an outcome must be waited for.
   void Fold(Work& work);
   // A snapshot, or what the entry at fold_position_ counts, is with nobody here. Workers that were

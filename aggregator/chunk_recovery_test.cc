@@ -216,6 +216,8 @@ TEST_F(ChunkRecoveryTest, GoesOnExactlyWhereTheLostOneStood) {
   restored.Restore(recovery_->TakeRecovered(), {});
   EXPECT_EQ(restored.place(), lost_->place());
   EXPECT_EQ(restored.history().chain(), lost_->history().chain());
+  EXPECT_EQ(restored.LastCounted(Member(1)), lost_->LastCounted(Member(1)));
+  EXPECT_TRUE(restored.LastCounted(Member(1)).has_value());
   // The next result shows the residual.
   PlayRound(8);
   for (size_t i = 0; i < 2; ++i) {

@@ -81,6 +81,7 @@ absl::optional<ResidualCustody::Order> ChunkRound::Restore(ChunkRecovery::Recove
   custody_.SetFloor(recovered.floor);
   rebased_ = recovered.rebased;
   lost_norm_ = recovered.lost_norm;
+  last_counted_ = std::move(recovered.last_counted);
   rebases_first_ = (sealed_header_.has_genesis() && sealed_header_.tracking_rebase()) ||
                    sealed_header_.owes_tracking_rebase();
   Open(PlaceAfter(sealed_header_), now);

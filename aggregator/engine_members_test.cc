@@ -66,7 +66,8 @@ TEST_F(EngineTest, RefusesAMemberOfAJobWithoutHistoryHere) {
 TEST_F(EngineTest, BeforeTheStartTheNewestIncarnationCounts) {
   EngineWorker& old_one = Join(Hello(0, 2).Worker("w-0", 10));
   EngineWorker& new_one = Join(Hello(0, 2).Worker("w-0", 11));
-  EXPECT_THAT(old_one.closed(), Optional(StatusIs(absl::StatusCode::kAborted)));
+  EXPECT_THAT(old_one.closed(), Optional(StatusIs(absl::StatusCode::kFailedPrecondition,
+                                                  HasSubstr("a newer process"))));
   EXPECT_THAT(Join(Hello(0, 2).Worker("w-0", 9)).closed(),
               Optional(StatusIs(absl::StatusCode::kAborted,
                                 HasSubstr("`member.incarnation` = 9, must be the newest of worker "

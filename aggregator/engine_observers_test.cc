@@ -239,8 +239,11 @@ TEST_F(EngineObserversTest, AnObserverThatWasAwayForTooLongMustComeAnew) {
     PlayRound();
     if (!reconnects) continue;
     const StoredResult& known = *late.inbox().results[0];
-    EXPECT_THAT(Join(Elastic(7).Intent(v1::INTENT_OBSERVER).Head(0, 0, known.chain)).closed(),
+    EngineWorker& lost = Join(Elastic(7).Intent(v1::INTENT_OBSERVER).Head(0, 0, known.chain));
+    EXPECT_THAT(lost.closed(),
                 Optional(StatusIs(absl::StatusCode::kAborted, HasSubstr("must come anew"))));
+    EXPECT_EQ(lost.inbox().welcome->verdict(), v1::Welcome::VERDICT_FENCED)
+        << "so it settles what it has sent";
   }
 }
 

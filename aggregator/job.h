@@ -267,6 +267,9 @@ class Job {
   // that its Hello claims.
   void SendFenced(StreamId stream, const MemberId& member, const v1::Hello& hello,
                   v1::Welcome welcome, Actions& actions) const;
+  // Ends the stream of one that must come anew, and tells it what is counted of it.
+  void SendAway(const MemberId& member, MemberState& state, const v1::Hello& claims,
+                const absl::Status& why, Actions& actions);
   void CloseMember(MemberState& member, const absl::Status& status, Actions& actions);
   absl::Status CheckWindow(uint32_t chunk, uint64_t round) const;
   void SealIfReady(ChunkRound& chunk, absl::Time now, Actions& actions);

@@ -132,8 +132,8 @@ void Job::SendFenced(StreamId stream, const MemberId& member, const v1::Hello& h
   const auto fence = fences_.find(member.worker);
   const uint64_t dead = fence == fences_.end() ? 0 : fence->second;
   welcome.set_verdict(v1::Welcome::VERDICT_FENCED);
-  *welcome.mutable_fence() =
-      EncodeMember({member.worker, std::max(dead, IncarnationHere(member.worker))});
+  *welcome.mutable_fence() = EncodeMember(
+      {member.worker, std::max({dead, IncarnationHere(member.worker), member.incarnation})});
   std::map<uint32_t, Place> claimed;
   for (const v1::ChunkProgress& progress : hello.chunks()) {
     if (!progress.has_head()) continue;
@@ -206,7 +206,12 @@ absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1:
                                  : CheckMayEnter(member, hello));
   std::vector<std::shared_ptr<const StoredResult>> missed;
   if (formed_) {
-    TALLY_ASSIGN_OR_RETURN(missed, MissedResults(hello, observes));
+    auto results = MissedResults(hello, observes);
+    // It comes anew, and settles like one that was evicted.
+    if (absl::IsAborted(results.status()) && hello.intent() != v1::INTENT_LEAVING) {
+      SendFenced(stream, member, hello, welcome, actions);
+    }
+    TALLY_ASSIGN_OR_RETURN(missed, std::move(results));
   }
   const bool begins_recovery =
       !formed_ && !recovery_.has_value() && !observes && HoldsHistory(hello);
@@ -220,8 +225,12 @@ absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1:
   }
   if (!formed_) saved_.Enter(member, hello);
 
-  const absl::Status replaced = absl::AbortedError(
-      absl::StrCat("worker `", member.worker, "` has opened another stream to this aggregator"));
+  // Of its own older streams this worker expects nothing; an older process of it stops.
+  const absl::Status replaced =
+      IncarnationHere(member.worker) < member.incarnation
+          ? absl::FailedPreconditionError("a newer process of this worker is here")
+          : absl::AbortedError(absl::StrCat("worker `", member.worker,
+                                            "` has opened another stream to this aggregator"));
   handovers_.Forget(member.worker);
   if (observes) DropObserver(member.worker, replaced, actions);
   MemberState& state = (observes ? observers_ : members_)[member.worker];

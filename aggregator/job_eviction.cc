@@ -121,13 +121,10 @@ void Job::Evict(const std::string& worker, const std::string& why, absl::Time no
   fence = std::max(fence, member.incarnation);
   if (found != members_.end() && found->second.incarnation <= member.incarnation) {
     found->second.evicted = true;
-    if (found->second.stream.has_value()) {
-      SendFenced(*found->second.stream, {worker, found->second.incarnation}, {}, {}, actions);
-    }
-    CloseMember(found->second,
-                absl::FailedPreconditionError(absl::StrCat(
-                    "worker `", worker, "`/", member.incarnation, " was evicted: ", why)),
-                actions);
+    SendAway({worker, found->second.incarnation}, found->second, {},
+             absl::FailedPreconditionError(
+                 absl::StrCat("worker `", worker, "`/", member.incarnation, " was evicted: ", why)),
+             actions);
   }
   if (recovery_.has_value()) {
     recovery_->Evict(member);
@@ -152,10 +149,11 @@ void Job::LearnFences(const google::protobuf::RepeatedPtrField<v1::Member>& fenc
     fence = std::max(fence, dead.incarnation());
     const auto observer = observers_.find(dead.worker());
     if (observer != observers_.end() && observer->second.incarnation <= fence) {
-      DropObserver(dead.worker(),
-                   absl::AbortedError(absl::StrCat("incarnations of worker `", dead.worker(),
-                                                   "` up to ", fence, " are dead")),
-                   actions);
+      SendAway({dead.worker(), observer->second.incarnation}, observer->second, {},
+               absl::AbortedError(absl::StrCat("incarnations of worker `", dead.worker(),
+                                               "` up to ", fence, " are dead")),
+               actions);
+      DropObserver(dead.worker(), absl::OkStatus(), actions);
     }
   }
 }

@@ -40,7 +40,7 @@ void Job::EvictReplaced(absl::Time now, Actions& actions) {
       Evict(member.worker, "a newer process of it is here", now, actions);
     } else {
       CloseMember(members_[member.worker],
-                  absl::AbortedError("a newer process of this worker is here"), actions);
+                  absl::FailedPreconditionError("a newer process of this worker is here"), actions);
       members_.erase(member.worker);
     }
   }
@@ -151,24 +151,41 @@ bool Job::InSomeRoster(const MemberId& member) const {
 }
 
 void Job::CloseLost(const JobRecovery& recovery, Actions& actions) {
-  const auto lost = [&](const MemberId& member) {
-    for (size_t i = 0; i < chunks_.size() && !FindState(member)->left; ++i) {
-      const absl::optional<v1::Entry> head = recovery.chunks()[i].HeadOf(member);
-      if (head.has_value() && !chunks_[i].history().LeadsOnFrom(*head)) {
-        return LostTrackError(chunks_[i].chunk(), *head);
+  std::vector<std::string> lost_observers;
+  for (auto* map : {&members_, &observers_}) {
+    for (auto& [worker, state] : *map) {
+      if (state.left) continue;
+      const MemberId member = {worker, state.incarnation};
+      absl::Status lost;
+      v1::Hello claims;
+      for (size_t i = 0; i < chunks_.size(); ++i) {
+        absl::optional<v1::Entry> head = recovery.chunks()[i].HeadOf(member);
+        if (!head.has_value()) continue;
+        if (!chunks_[i].history().LeadsOnFrom(*head)) {
+          lost.Update(LostTrackError(chunks_[i].chunk(), *head));
+        }
+        v1::ChunkProgress& progress = *claims.add_chunks();
+        progress.set_chunk(chunks_[i].chunk());
+        *progress.mutable_head() = *std::move(head);
       }
+      if (lost.ok()) continue;
+      if (state.came_to_leave) {
+        CloseMember(state, lost, actions);
+      } else {
+        SendAway(member, state, claims, lost, actions);
+      }
+      if (map == &observers_) lost_observers.push_back(worker);
     }
-    return absl::OkStatus();
-  };
-  for (auto& [worker, state] : members_) {
-    const absl::Status status = lost({worker, state.incarnation});
-    if (!status.ok()) CloseMember(state, status, actions);
   }
-  const std::map<std::string, MemberState> observers = observers_;
-  for (const auto& [worker, state] : observers) {
-    const absl::Status status = lost({worker, state.incarnation});
-    if (!status.ok()) DropObserver(worker, status, actions);
+  for (const std::string& worker : lost_observers) {
+    DropObserver(worker, absl::OkStatus(), actions);
   }
+}
+
+void Job::SendAway(const MemberId& member, MemberState& state, const v1::Hello& claims,
+                   const absl::Status& why, Actions& actions) {
+  if (state.stream.has_value()) SendFenced(*state.stream, member, claims, {}, actions);
+  CloseMember(state, why, actions);
 }
 
 void Job::ReturnIdleMembers(absl::Time now, Actions& actions) {

@@ -86,10 +86,10 @@ void Job::FinishRecovery(absl::Time now, Actions& actions) {
       "job `", description_->job, "`, run ", description_->run, ": read back from its workers in ",
       absl::FormatDuration(absl::Floor(now - created_at_, absl::Milliseconds(1))))});
   PromoteObservers();
+  formed_ = true;
   CloseLost(*recovery_, actions);
   recovery_.reset();
   saved_.Clear();
-  formed_ = true;
   for (const auto& [worker, incarnation] : fences_) {
     for (ChunkRound& chunk : chunks_) {
       const absl::optional<size_t> position = chunk.history().roster().IndexOf(worker);
@@ -140,9 +140,15 @@ void Job::CloseStrangers(Actions& actions) {
         "`member` = ", worker, "/", member.incarnation, ", must be one of those that run ",
         description_->run, " of job `", description_->job,
         "` had before this aggregator was restarted: this worker must come anew");
-    // Who comes with empty hands may come again, to a run that goes on.
-    CloseMember(state, state.holds_history ? absl::AbortedError(why) : absl::UnavailableError(why),
-                actions);
+    if (!state.holds_history) {
+      // Who comes with empty hands may come again, to a run that goes on.
+      CloseMember(state, absl::UnavailableError(why), actions);
+    } else if (state.came_to_leave || state.left) {
+      // A leaver has something to hand over: it comes again as an observer.
+      CloseMember(state, absl::AbortedError(why), actions);
+    } else {
+      SendAway(member, state, {}, absl::AbortedError(why), actions);
+    }
     entry = members_.erase(entry);
   }
 }

@@ -100,6 +100,11 @@ void ChunkArchive::Describe(v1::ChunkProgress& progress) const {
   for (const Snapshot& snapshot : snapshots_) add_snapshot(snapshot.place, snapshot.chain);
 }
 
+const ChunkArchive::Entry* ChunkArchive::EntryBefore(const Place& place) const {
+  const absl::optional<size_t> position = PositionOf(place);
+  return position.has_value() && *position > 0 ? &entries_[*position - 1] : nullptr;
+}
+
 std::vector<Roster> ChunkArchive::Rosters() const {
   std::vector<Roster> rosters;
   for (const Entry& entry : entries_) {

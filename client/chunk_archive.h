@@ -79,6 +79,8 @@ class ChunkArchive {
 
   // What a Hello says of the chunk beside its number and head.
   void Describe(v1::ChunkProgress& progress) const;
+  // What came before that entry; null if either is not kept.
+  const Entry* EntryBefore(const Place& place) const;
   // The rosters after the kept entries, each once, ascending by epoch.
   std::vector<Roster> Rosters() const;
 

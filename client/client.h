@@ -15,6 +15,7 @@
 #include "client/client_options.h"
 #include "client/exchanger.h"
 #include "client/inheritance.h"
+#include "client/undone_contribution.h"
 
 namespace tally {
 
@@ -33,7 +34,7 @@ struct ClientStatistics {
   // count: they were taken out of its residual.
   uint64_t unsettled_contributions = 0;
   // Contributions of a worker that was evicted which a result counted that a crash undid before
-  // anybody else had it: they are in no result now, nor in its residual.
+  // the others had it (TakeUndone).
   uint64_t undone_contributions = 0;
   // Norms (2) of what this worker has handed over when it left, and of what nobody has taken.
   double handed_over_norm = 0;
@@ -75,9 +76,14 @@ class Client : public Exchanger {
   virtual absl::Status Leave(absl::Span<const float> residual) = 0;
 
   // What workers that left have handed to this one since the last call, to be added to its residual
-  // (TakeInheritances of client/optimizers/inheritance.h does). To be asked after every round: a
-  // worker that never asks is given nothing.
+  // (TakeInheritances of client/optimizers/take_inheritances.h does). To be asked after every
+  // round: a worker that never asks is given nothing.
   virtual std::vector<Inheritance> TakeInheritances() = 0;
+
+  // Once StartRound has returned ABORTED: those of this worker's contributions that it has seen
+  // counted, and that count no more; since the last call. What it comes again with has them back
+  // (ResidualToKeep of client/optimizers/residual_to_keep.h).
+  virtual std::vector<UndoneContribution> TakeUndone() = 0;
 
   // The state that a newcomer starts from, as GiveState gave it on another worker: the next round
   // is the one after it. Null on workers that have begun the run. Valid as long as the client.

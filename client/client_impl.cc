@@ -152,6 +152,11 @@ class ClientImpl final : public Client, private Transport::Events {
     return session_.TakeInheritances();
   }
 
+  std::vector<UndoneContribution> TakeUndone() override {
+    MutexLock lock(&mutex_);
+    return session_.TakeUndone();
+  }
+
   ClientStatistics statistics() const override {
     MutexLock lock(&mutex_);
     ClientStatistics statistics = statistics_;

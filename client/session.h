@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <string>
 #include <utility>
@@ -27,6 +28,7 @@
 #include "client/saved_run.h"
 #include "client/session_action.h"
 #include "client/state_donor.h"
+#include "client/undone_contribution.h"
 #include "codecs/checked_result.h"
 #include "codecs/place.h"
 #include "codecs/roster.h"
@@ -67,7 +69,7 @@ class Session {
     uint64_t missed_contributions = 0;
     // Contributions of a worker that was evicted of which nobody knows whether they count.
     uint64_t unsettled_contributions = 0;
-    // Those that it has seen counted, in a history that did not survive.
+    // Those that it has seen counted, in a history that did not survive (TakeUndone).
     uint64_t undone_contributions = 0;
   };
 
@@ -145,6 +147,10 @@ class Session {
   bool evicted() const { return !eviction_.ok(); }
   // All aggregators have told what they count of it, or have had their time.
   bool settled() const;
+  bool told_by_all() const;
+  // What they have told that they do not count, though this worker has seen it counted; since the
+  // last call.
+  std::vector<UndoneContribution> TakeUndone() { return std::exchange(undone_, {}); }
 
   // What came in from an aggregator.
   void OnWelcome(size_t aggregator, const v1::Welcome& welcome, absl::Time now);
@@ -220,8 +226,8 @@ class Session {
     absl::optional<SavedEntry> saved;
     // When the newest result came.
     absl::Time applied_at;
-    // The newest exchange whose header counts this worker.
-    absl::optional<Place> last_counted;
+    // The newest exchanges whose headers count this worker, ascending: what a crash may undo.
+    std::deque<UndoneContribution> counted;
   };
   // One aggregator and its chunks: number `aggregator` and every size-of-the-list-th after it.
   // Their positions count 0, 1, 2...
@@ -274,10 +280,12 @@ class Session {
   // as they tell in time. Where nobody tells it counts.
   void LearnEvicted(const std::string& why, absl::Time now);
   void OnFenced(size_t aggregator, const v1::Welcome& welcome, absl::Time now);
+  // The result counts the chunk's open contribution.
+  void RememberCounted(Chunk& chunk, const CheckedResult& result) const;
   // With VERDICT_FENCED: this worker's newest entry of the chunk is in no history there.
   bool IsUndone(const v1::Welcome::ChunkState& state) const;
-  // Counts what that entry counts of this worker, if it is undone.
-  void CountUndone(const v1::Welcome::ChunkState& state);
+  // What this worker has seen counted there, and does not count.
+  void FindUndone(const v1::Welcome::ChunkState& state);
   void Settle(uint32_t chunk, bool counted);
   // Settles what is open there without anybody's word.
   void SettleUntold(size_t aggregator);
@@ -385,6 +393,7 @@ class Session {
   Inheritances inheritances_;
   absl::Status eviction_;
   absl::Time settle_deadline_ = absl::InfiniteFuture();
+  std::vector<UndoneContribution> undone_;
   // Until the state is there.
   absl::optional<Newcomer> newcomer_;
   absl::optional<SharedState> joined_state_;

@@ -34,7 +34,7 @@ void Session::Apply(size_t aggregator, CheckedResult result, absl::Time now) {
   if (!applied.ok()) return OnBadMessage(aggregator, applied.status());
   if (applied->duplicate) return;
   chunk.applied_at = now;
-  if (applied->counted) chunk.last_counted = PlaceOf(result.header);
+  if (applied->counted) RememberCounted(chunk, result);
   if (result.header.round() % kReplicaInterval == 0 && result.header.half() == 0 &&
       !result.header.has_genesis() && applied->counted) {
     drifted_.assign(result.advice.drifted().begin(), result.advice.drifted().end());

@@ -5,7 +5,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/variant.h"
 #include "client/session.h"
+#include "codecs/exchange.h"
+#include "codecs/limits.h"
 #include "codecs/place.h"
 
 namespace tally {
@@ -13,6 +16,16 @@ namespace {
 
 // Longer than an aggregator takes to come back, or a stream to be opened again.
 constexpr absl::Duration kSettleTimeout = absl::Seconds(10);
+
+// Whether the entry with that header exchanged signs of the same segments.
+bool HasSameSigns(const std::string& header, const UndoneContribution& own, const Layout& layout) {
+  v1::ResultHeader before;
+  if (!before.ParseFromString(header) || !before.has_exchange()) return false;
+  const absl::StatusOr<Exchange> exchange = DecodeExchange(before.exchange(), layout, own.chunk);
+  const auto* const theirs = exchange.ok() ? absl::get_if<SignExchange>(&exchange->kind) : nullptr;
+  const auto* const signs = absl::get_if<SignExchange>(&own.exchange.kind);
+  return theirs != nullptr && signs != nullptr && theirs->granularity == signs->granularity;
+}
 
 }  // namespace
 
@@ -42,11 +55,13 @@ void Session::LearnEvicted(const std::string& why, absl::Time now) {
 }
 
 bool Session::settled() const {
-  return evicted() &&
-         (settle_deadline_ == absl::InfiniteFuture() ||
-          std::all_of(aggregators_.begin(), aggregators_.end(), [](const Aggregator& aggregator) {
-            return aggregator.link.state() == AggregatorLink::State::kEnded;
-          }));
+  return evicted() && (settle_deadline_ == absl::InfiniteFuture() || told_by_all());
+}
+
+bool Session::told_by_all() const {
+  return std::all_of(aggregators_.begin(), aggregators_.end(), [](const Aggregator& aggregator) {
+    return aggregator.link.state() == AggregatorLink::State::kEnded;
+  });
 }
 
 void Session::OnFenced(size_t aggregator, const v1::Welcome& welcome, absl::Time now) {
@@ -83,7 +98,7 @@ void Session::OnFenced(size_t aggregator, const v1::Welcome& welcome, absl::Time
   }
   LearnEvicted(absl::StrCat(link.Place(), ": "), now);
   for (const v1::Welcome::ChunkState* const state : own) {
-    CountUndone(*state);
+    FindUndone(*state);
     const Chunk& chunk = chunks_[state->chunk()];
     if (!state->has_last_counted() || !chunk.open.has_value()) continue;
     const v1::Contribution& sent = chunk.open->message;
@@ -103,11 +118,39 @@ bool Session::IsUndone(const v1::Welcome::ChunkState& state) const {
   return state.head().chain() != head.chain();
 }
 
-void Session::CountUndone(const v1::Welcome::ChunkState& state) {
+void Session::RememberCounted(Chunk& chunk, const CheckedResult& result) const {
+  // Only who may come again can make use of it.
+  if (!options_.elastic || !chunk.open.has_value() || !result.exchange.has_value()) return;
+  const bool tells_what_left = absl::holds_alternative<SignExchange>(result.exchange->kind) ||
+                               absl::holds_alternative<SparseExchange>(result.exchange->kind);
+  chunk.counted.push_back({.chunk = result.header.chunk(),
+                           .place = PlaceOf(result.header),
+                           .exchange = *result.exchange,
+                           .payload = tells_what_left ? chunk.open->payload : nullptr});
+  // Where all wait for each other, nobody is further ahead than one entry.
+  const size_t kept = options_.max_late == 0 ? 1 : kMaxRoundsBehind;
+  if (chunk.counted.size() > kept) chunk.counted.pop_front();
+}
+
+void Session::FindUndone(const v1::Welcome::ChunkState& state) {
   const Chunk& chunk = chunks_[state.chunk()];
-  if (!IsUndone(state) || !chunk.last_counted.has_value()) return;
-  const v1::Entry head = chunk.history.Head();
-  if (*chunk.last_counted == Place{head.round(), head.half()}) ++counters_.undone_contributions;
+  const auto index_of = [this](const auto& entry) {
+    return PlaceIndex({entry.round(), entry.half()}, options_.first_round);
+  };
+  const bool is_head_undone = IsUndone(state);
+  for (const UndoneContribution& own : chunk.counted) {
+    const uint64_t index = PlaceIndex(own.place, options_.first_round);
+    const bool is_undone = state.has_last_counted()
+                               ? index > index_of(state.last_counted())
+                               : is_head_undone && index == index_of(chunk.history.Head());
+    if (!is_undone) continue;
+    ++counters_.undone_contributions;
+    undone_.push_back(own);
+    const ChunkArchive::Entry* const before = chunk.archive.EntryBefore(own.place);
+    if (before != nullptr && HasSameSigns(before->header, own, *options_.layout)) {
+      undone_.back().mean_before = before->result;
+    }
+  }
 }
 
 void Session::SettleUntold(size_t aggregator) {

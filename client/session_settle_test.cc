@@ -1,6 +1,8 @@
 // How a session ends whose worker was evicted, and may come again.
 #include <vector>
 
+#include "client/undone_contribution.h"
+#include "codecs/place.h"
 #include "codecs/roster.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -16,6 +18,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 ClientOptions ElasticOptions() {
   ClientOptions options = OptionsOf(2, 4);
@@ -79,13 +82,35 @@ TEST_F(SessionSettleTest, WhatWasSentCountsWhereItIsCounted) {
                        AllOf(HasSubstr("worker `w-1`/11 was evicted"), HasSubstr("come anew"))));
 }
 
-// The aggregators were killed after this worker alone had read the result of round 0.
-TEST_F(SessionSettleTest, WhatWasUndoneIsReported) {
-  for (uint32_t chunk = 0; chunk < 4; ++chunk) ASSERT_THAT(driver_.Contribute(chunk), IsOk());
-  Fence(0, {0, 0}, {2});
+// The aggregators were killed after this worker alone had read results of round 0.
+TEST_F(SessionSettleTest, WhatIsCountedAfterTheLastExchangeThatCountsIsUndone) {
+  for (uint32_t chunk = 0; chunk < 4; ++chunk) {
+    ASSERT_THAT(driver_.Contribute(chunk), IsOk());
+    driver_.Close(chunk);
+  }
+  ASSERT_THAT(driver_.StartRound(), IsOk());
+  driver_.Take();
+  // Of chunk 0 it counts round 1, of chunk 2 nothing later than round 0.
+  Fence(0, {1, 0});
+  const std::vector<UndoneContribution> undone = driver_.session().TakeUndone();
+  ASSERT_THAT(undone, SizeIs(1));
+  EXPECT_EQ(undone[0].chunk, 2u);
+  EXPECT_EQ(undone[0].place, (Place{1, 0}));
+  EXPECT_EQ(undone[0].exchange, driver_.ExchangeOf(2));
+  EXPECT_NE(undone[0].payload, nullptr);
+  EXPECT_NE(undone[0].mean_before, nullptr) << "round 0 exchanged signs too";
+  EXPECT_THAT(driver_.session().TakeUndone(), IsEmpty());
   EXPECT_EQ(driver_.session().counters().undone_contributions, 1u);
+}
+
+TEST_F(SessionSettleTest, WhereNothingIsKnownAnotherHistoryUndoesTheNewestEntry) {
+  Fence(0, {}, {2});
   Fence(1, {}, {1, 3});
   EXPECT_EQ(driver_.session().counters().undone_contributions, 3u);
+  const std::vector<UndoneContribution> undone = driver_.session().TakeUndone();
+  ASSERT_THAT(undone, SizeIs(3));
+  EXPECT_EQ(undone[0].place, (Place{0, 0}));
+  EXPECT_EQ(undone[0].mean_before, nullptr) << "it was the first";
 }
 
 TEST_F(SessionSettleTest, WhatIsPutInAfterwardsIsMissed) {

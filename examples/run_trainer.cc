@@ -15,7 +15,7 @@
 #include "client/client.h"
 #include "client/optimizers/create_optimizer.h"
 #include "client/optimizers/quality_metrics.h"
-#include "client/optimizers/take_inheritances.h"
+#include "client/optimizers/residual_to_keep.h"
 #include "examples/checkpoint.h"
 #include "examples/progress_line.h"
 #include "examples/quality_log.h"
@@ -48,10 +48,7 @@ absl::StatusOr<TrainingReport> TrainThroughEvictions(const TrainerOptions& optio
                             client->statistics().unsettled_contributions,
                             " contributions nobody could tell, and ",
                             client->statistics().undone_contributions, " were undone"));
-    TALLY_RETURN_IF_ERROR(TakeInheritances(client.get(), optimizer.get()));
-    kept_residual = optimizer->Residual();
-    // What is exchanged without compression leaves none.
-    if (!kept_residual.empty()) kept_residual.resize(client->layout().num_compressed());
+    TALLY_ASSIGN_OR_RETURN(kept_residual, ResidualToKeep(client.get(), optimizer.get()));
     client_options.entry = RunEntry::kJoin;
     client_options.saved_run.clear();
     parts.saved_training = {};

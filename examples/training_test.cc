@@ -54,6 +54,7 @@ class CountingClient final : public Client {
     return Leave();
   }
   std::vector<Inheritance> TakeInheritances() override { return std::exchange(inheritances, {}); }
+  std::vector<UndoneContribution> TakeUndone() override { return {}; }
   const Buffer* joined_state() const override { return nullptr; }
   bool state_wanted() const override { return false; }
   absl::Status GiveState(Buffer) override { return absl::OkStatus(); }

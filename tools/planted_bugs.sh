@@ -89,6 +89,10 @@ plant "what an evicted worker has sent counts" client/session_settle.cc \
   "Settle(state->chunk(), counted && !sent.abstain());" "Settle(state->chunk(), counted || true);"
 plant "what an evicted worker has sent does not count" client/session_settle.cc \
   "Settle(state->chunk(), counted && !sent.abstain());" "Settle(state->chunk(), counted && false);"
+plant "what a crash undid is not put back" client/session_settle.cc \
+  "? index > index_of(state.last_counted())" "? index > index_of(state.last_counted()) && false"
+plant "what a crash undid is put back where it counts" client/session_settle.cc \
+  "? index > index_of(state.last_counted())" "? index >= index_of(state.last_counted())"
 plant "the dead are waited for" aggregator/chunk_round.cc \
   "departure.cause != Cause::kLeft || place_.round >= departure.gone_from" \
   "departure.cause != Cause::kEvicted && place_.round >= departure.gone_from"

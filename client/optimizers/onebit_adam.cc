@@ -61,6 +61,8 @@ class OneBitAdam final : public Optimizer {
     return signs_ == nullptr ? std::vector<float>() : signs_->Residual();
   }
 
+  float shared_share() const override { return state_.beta1(); }
+
   absl::Status Inherit(uint64_t offset, absl::Span<const float> x) override {
     const ScopedFloatEnvironment float_environment;
     return signs_ == nullptr ? NoResidualError() : signs_->Add(offset, 1.0f, x);

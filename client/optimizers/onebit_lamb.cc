@@ -83,6 +83,8 @@ class OneBitLamb final : public Optimizer {
     return frozen_ == nullptr ? std::vector<float>() : frozen_->signs.Residual();
   }
 
+  float shared_share() const override { return state_.moments().beta1(); }
+
   absl::Status Inherit(uint64_t offset, absl::Span<const float> x) override {
     const ScopedFloatEnvironment float_environment;
     return frozen_ == nullptr ? NoResidualError() : frozen_->signs.Add(offset, 1.0f, x);

@@ -90,6 +90,10 @@ class Optimizer {
   // methods without one. What missed a dense exchange is not part of it. Not during a Step.
   virtual std::vector<float> Residual() const { return {}; }
 
+  // What the method exchanges as signs is this share of the result before, which all have, and the
+  // rest this worker's own: beta1 of methods that exchange momenta.
+  virtual float shared_share() const { return 0.0f; }
+
   // What a worker that left has handed over joins this one's residual: elements [offset, offset +
   // x.size()) of the flat vector. Not during a Step.
   // Returns FAILED_PRECONDITION if the method has no residual now.

@@ -188,25 +188,8 @@ absl::StatusOr<std::vector<Settlement>> CheckSettlements(const SimulationReport&
   return forgotten;
 }
 
-// What counts the worker in a history that a crash undid: it has been evicted since, and does not
-// add back what it took out (docs/adr/0012-settling-by-the-last-counted-exchange.md).
-std::vector<Place> CountedAndUndone(const History& history, uint32_t chunk,
-                                    const std::vector<AppliedEntry>& entries) {
-  std::vector<Place> undone;
-  const auto found = history.find(chunk);
-  if (found == history.end()) return undone;
-  for (const AppliedEntry& own : found->second) {
-    const bool stands = std::none_of(entries.begin(), entries.end(), [&](const auto& entry) {
-      return entry.place == own.place && entry.chain != own.chain;
-    });
-    if (own.counted && !stands) undone.push_back(own.place);
-  }
-  return undone;
-}
-
-// `entries` and `forgotten` are the present run's.
+// `forgotten` is the present run's.
 absl::Status CheckBooks(const SimulationReport& report, const HistoryModel& model, uint32_t chunk,
-                        const std::vector<AppliedEntry>& entries,
                         const std::vector<Settlement>& forgotten, uint64_t last_round) {
   for (const ClosedBooks& books : report.books) {
     const std::string& worker = books.member.worker;
@@ -223,16 +206,9 @@ absl::Status CheckBooks(const SimulationReport& report, const HistoryModel& mode
       continue;
     }
     std::vector<double> taken = books.own.TakenOut(chunk);
-    std::vector<Place> undone = CountedAndUndone(history->second, chunk, entries);
     for (const Settlement& settlement : forgotten) {
-      if (settlement.member == books.member) undone.push_back(settlement.place);
-    }
-    if (!undone.empty() && !WasEvicted(entries, worker)) {
-      return absl::DataLossError(
-          absl::StrCat(worker, ", chunk ", chunk, ": is in no history, but was not evicted"));
-    }
-    for (const Place& place : undone) {
-      const absl::Span<const float> values = books.own.TakenAt(chunk, place);
+      if (settlement.process != books.process) continue;
+      const absl::Span<const float> values = books.own.TakenAt(chunk, settlement.place);
       for (size_t i = 0; i < values.size(); ++i) taken[i] -= values[i];
     }
     const auto found = model.counted().find(books.process);
@@ -261,7 +237,7 @@ absl::Status CheckChunk(const SimulationReport& report, uint32_t chunk, uint64_t
     for (const AppliedEntry& entry : entries) TALLY_RETURN_IF_ERROR(model.Append(entry));
     TALLY_ASSIGN_OR_RETURN(forgotten, CheckSettlements(report, chunk, run.members, entries));
   }
-  return CheckBooks(report, model, chunk, entries, forgotten, last_round);
+  return CheckBooks(report, model, chunk, forgotten, last_round);
 }
 
 // What is counted as lost may have been taken all the same, if the heir's word was lost.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/types/variant.h"
+#include "base/check.h"
 #include "base/choices.h"
 #include "codecs/sign_codec.h"
 #include "codecs/sparse_codec.h"
@@ -133,6 +134,17 @@ void PrivateState::TakeOut(uint32_t chunk, const Place& place) {
   }
   state.taken[place] = std::move(state.packed);
   state.packed.clear();
+}
+
+void PrivateState::PutBack(uint32_t chunk, const Place& place) {
+  Chunk& state = chunks_[chunk];
+  const auto taken = state.taken.find(place);
+  TALLY_CHECK(taken != state.taken.end(), "what is undone was known to count");
+  const bool tracks = Tracks(*layout_, chunk);
+  for (size_t i = 0; i < taken->second.size(); ++i) {
+    state.kept[i] += tracks ? -taken->second[i] : taken->second[i];
+  }
+  state.taken.erase(taken);
 }
 
 void PrivateState::Rebase(uint32_t chunk, absl::Span<const float> shared) {

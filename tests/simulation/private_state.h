@@ -32,6 +32,8 @@ class PrivateState {
   // The chunk's last contribution, which was for the exchange at `place`; that it counts is known
   // only now.
   void TakeOut(uint32_t chunk, const Place& place);
+  // What was taken out then: a crash undid the exchange.
+  void PutBack(uint32_t chunk, const Place& place);
   // A tracked chunk starts anew from what all share.
   void Rebase(uint32_t chunk, absl::Span<const float> shared);
   void Inherit(const Inheritance& inheritance);

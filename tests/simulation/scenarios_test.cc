@@ -138,6 +138,27 @@ TEST_F(ScenarioTest, AWorkerIsCutFromARestartedAggregator) {
   }
 }
 
+// F18, F28: such a worker comes again, and has back what the others' history does not count.
+TEST_F(ScenarioTest, WhatAWorkerAloneHasReadIsUndone) {
+  uint64_t num_undone = 0;
+  for (uint64_t seed = 0; seed < 4 * kRunsPerScenario; ++seed) {
+    SimulationOptions options = JobOf(seed);
+    options.workers = 2;
+    options.rounds = 200;
+    const absl::Duration at = Moment(seed % kRunsPerScenario) + absl::Microseconds(13 * seed);
+    options.script = {{Kind::kKillAggregator, at, absl::Milliseconds(10), 0},
+                      {.kind = Kind::kPart,
+                       .at = at,
+                       .lasts = kEvictAfter + absl::Seconds(1),
+                       .aggregator = 0,
+                       .worker = 1}};
+    const SimulationReport report = Play(options);
+    EXPECT_THAT(report.newcomers, ElementsAre("w-1"));
+    num_undone += report.undone_contributions;
+  }
+  EXPECT_GT(num_undone, 0u);
+}
+
 // F20: workers try again soon enough after a long outage that nobody is held for dead.
 TEST_F(ScenarioTest, AnAggregatorIsDownForLong) {
   for (uint64_t seed = 0; seed < kRunsPerScenario; ++seed) {

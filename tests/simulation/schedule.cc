@@ -89,6 +89,7 @@ SimulationOptions ScheduleOf(uint64_t seed) {
     options.max_late = 0;
     if (choices.OneIn(2)) options.faults_for = absl::Minutes(2);
   }
+  options.elastic = choices.OneIn(2);
   return options;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <set>
 #include <tuple>
 #include <utility>
@@ -55,7 +56,7 @@ SimulatedJob::SimulatedJob(const SimulationOptions& options, uint32_t index,
   report_.description = std::make_shared<const JobDescription>(DescriptionAt(0));
   for (uint32_t w = 0; w < options.workers; ++w) {
     members_.push_back({WorkerName(w), 1000 + w});
-    Start(members_.back(), OptionsOf(WorkerName(w)), nullptr);
+    Start(members_.back(), OptionsOf(WorkerName(w)), num_processes_++, nullptr);
   }
   if (options_.restart_after.has_value()) AwaitRestart();
 }
@@ -84,7 +85,8 @@ ClientOptions SimulatedJob::OptionsOf(const std::string& worker) const {
   ClientOptions options;
   options.job = absl::StrCat("job-", index_);
   options.worker = worker;
-  options.elastic = options_.joins != absl::InfiniteDuration() || !options_.script.empty();
+  options.elastic = options_.elastic || options_.joins != absl::InfiniteDuration() ||
+                    !options_.script.empty();
   options.roster_limit = options_.workers + kMaxJoining;
   for (uint32_t a = 0; a < options_.aggregators; ++a) {
     options.aggregators.push_back({absl::StrCat("agg-", a), "simulated"});
@@ -98,22 +100,40 @@ ClientOptions SimulatedJob::OptionsOf(const std::string& worker) const {
   return options;
 }
 
-void SimulatedJob::Start(MemberId member, ClientOptions options,
+void SimulatedJob::Start(MemberId member, ClientOptions options, uint32_t process,
                          const SimulatedWorker::Saved* saved) {
   SimulatedWorkerOptions worker{.client = std::move(options),
                                 .member = std::move(member),
                                 .last_round = options_.rounds - 1,
                                 .seed = options_.seed ^ Mix64(index_),
                                 .longest_thought = options_.longest_thought,
-                                .process = num_processes_++};
+                                .process = process};
   if (saved == nullptr) worker.save_after = options_.restart_after;
+  const size_t position = workers_.size();
+  worker.when_aborted = [this, position] { AwaitReturn(position); };
   workers_.push_back(std::make_unique<SimulatedWorker>(network_, aggregators_, log_.get(),
                                                        std::move(worker), saved));
 }
 
+void SimulatedJob::AwaitReturn(size_t position) {
+  ++num_returning_;
+  network_->events().After(faults_.Between(absl::ZeroDuration(), absl::Milliseconds(100)),
+                           [this, position] {
+                             --num_returning_;
+                             const SimulatedWorker& gone = *workers_[position];
+                             if (gone.dead()) return;
+                             returned_.insert(&gone);
+                             if (!gone.has_closed_its_books())
+                               unsettled_processes_.insert(gone.process());
+                             const SimulatedWorker::Saved kept = {.own = gone.own()};
+                             StartNewcomer(gone.name(), RunEntry::kJoin, gone.process(), &kept);
+                           });
+}
+
 bool SimulatedJob::finished() const {
-  return !is_down_ && std::all_of(workers_.begin(), workers_.end(),
-                                  [](const auto& worker) { return worker->finished(); });
+  return !is_down_ && num_returning_ == 0 &&
+         std::all_of(workers_.begin(), workers_.end(),
+                     [](const auto& worker) { return worker->finished(); });
 }
 
 bool SimulatedJob::all_started() const {
@@ -138,8 +158,10 @@ bool SimulatedJob::WasAnnounced(const std::string& event) const {
 }
 
 bool SimulatedJob::WasEvicted(const SimulatedWorker& worker) const {
-  return worker.was_evicted() ||
-         (worker.has_lost_track() &&
+  // Who watches may lose track.
+  const bool watches = worker.is_newcomer() || options_.max_late > 0;
+  return worker.was_evicted() &&
+         (watches || !absl::IsAborted(worker.failure()) ||
           WasAnnounced(absl::StrCat("worker `", worker.name(), "` was evicted")));
 }
 
@@ -197,7 +219,7 @@ void SimulatedJob::ResumeRun() {
     ClientOptions options = OptionsOf(WorkerName(w));
     options.run = 1;
     options.saved_run = former_workers_[w]->saved()->run;
-    Start(members_.back(), std::move(options), former_workers_[w]->saved());
+    Start(members_.back(), std::move(options), num_processes_++, former_workers_[w]->saved());
   }
 }
 
@@ -247,15 +269,17 @@ void SimulatedJob::Join() {
   };
   if (std::any_of(workers_.begin(), workers_.end(), is_here)) return;
   // So few newcomers begin no run of their own if they come when this one is over.
-  StartNewcomer(name, options_.workers > kMaxJoining ? RunEntry::kBegin : RunEntry::kJoin);
+  StartNewcomer(name, options_.workers > kMaxJoining ? RunEntry::kBegin : RunEntry::kJoin,
+                num_processes_++, nullptr);
 }
 
-void SimulatedJob::StartNewcomer(const std::string& worker, RunEntry entry) {
+void SimulatedJob::StartNewcomer(const std::string& worker, RunEntry entry, uint32_t process,
+                                 const SimulatedWorker::Saved* kept) {
   report_.newcomers.push_back(worker);
   ClientOptions options = OptionsOf(worker);
   options.entry = entry;
   Start({worker, static_cast<uint64_t>(absl::ToUnixMicros(network_->events().now()))},
-        std::move(options), nullptr);
+        std::move(options), process, kept);
 }
 
 void SimulatedJob::PartWorker() {
@@ -287,7 +311,7 @@ void SimulatedJob::Play(const ScriptedFault& fault, absl::Time end) {
     case ScriptedFault::Kind::kPauseWorker:
       return worker.PauseUntil(end);
     case ScriptedFault::Kind::kReplaceWorker:
-      return StartNewcomer(worker.name(), RunEntry::kJoin);
+      return StartNewcomer(worker.name(), RunEntry::kJoin, num_processes_++, nullptr);
     case ScriptedFault::Kind::kLeaveWorker:
       return LeaveEarly(worker);
     case ScriptedFault::Kind::kPart:
@@ -303,15 +327,21 @@ SimulationReport SimulatedJob::Report() {
   report_.runs.push_back(ReportRun(options_.rounds));
   report_.anybody_evicted =
       WasAnnounced("was evicted") || WasAnnounced("is not waited for any more");
+  // Whose histories are reported.
+  std::map<std::string, const SimulatedWorker*> last_processes;
   report_.anybody_drifted = WasAnnounced("is another than that of most workers");
   for (const auto& worker : workers_) {
     // Who comes after the end begins the run anew, and has nothing to do with this one.
     if (IsNewcomer(*worker) && !worker->is_newcomer()) continue;
+    report_.undone_contributions += worker->undone_contributions();
     report_.late_contributions += worker->missed_contributions();
     if (worker->is_newcomer()) report_.joined_contributions += CountedEntries(worker->history());
     if (worker->left_late()) report_.late_leavers.push_back(worker->name());
     if (worker->came_too_late()) report_.outrun_workers.push_back(worker->name());
-    if (WasEvicted(*worker)) report_.evicted_workers.push_back(worker->name());
+    last_processes[worker->name()] = worker.get();
+  }
+  for (const auto& [name, worker] : last_processes) {
+    if (WasEvicted(*worker)) report_.evicted_workers.push_back(name);
   }
   ReportBooks();
   ReportBequests();
@@ -356,7 +386,9 @@ void SimulatedJob::ReportBooks() {
       report_.settlements.insert(report_.settlements.end(), worker->settlements().begin(),
                                  worker->settlements().end());
     }
-    if (!worker->has_closed_its_books() || (IsNewcomer(*worker) && !worker->is_newcomer())) {
+    // They go on with the process that comes again.
+    if (!worker->has_closed_its_books() || (IsNewcomer(*worker) && !worker->is_newcomer()) ||
+        returned_.count(worker.get()) > 0 || unsettled_processes_.count(worker->process()) > 0) {
       continue;
     }
     report_.books.push_back({worker->process(), worker->member(), worker->own(),

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -46,8 +47,14 @@ class SimulatedJob {
  private:
   JobDescription DescriptionAt(uint32_t aggregator) const;
   ClientOptions OptionsOf(const std::string& worker) const;
-  void Start(MemberId member, ClientOptions options, const SimulatedWorker::Saved* saved);
-  void StartNewcomer(const std::string& worker, RunEntry entry);
+  // `process` keeps the books, which go on with another one that has what this one `saved`.
+  void Start(MemberId member, ClientOptions options, uint32_t process,
+             const SimulatedWorker::Saved* saved);
+  void StartNewcomer(const std::string& worker, RunEntry entry, uint32_t process,
+                     const SimulatedWorker::Saved* kept);
+  // The worker at that position was evicted while it lived: soon it comes again, with what it keeps
+  // to itself.
+  void AwaitReturn(size_t position);
   void LeaveEarly(SimulatedWorker& worker);
   void Part(SimulatedWorker& worker, size_t aggregator, absl::Time until);
   // Nobody starts a run without those that it expects, and nobody waits for them for ever.
@@ -86,6 +93,11 @@ class SimulatedJob {
   std::vector<std::unique_ptr<SimulatedWorker>> former_workers_;
   bool is_down_ = false;
   uint32_t num_processes_ = 0;
+  // Have come again since.
+  std::set<const SimulatedWorker*> returned_;
+  uint32_t num_returning_ = 0;
+  // Processes that could not be told of everything that they contributed whether it counts.
+  std::set<uint32_t> unsettled_processes_;
   uint32_t num_joins_ = 0;
   SimulationReport report_;
 };

@@ -10,6 +10,7 @@
 #include "base/digest.h"
 #include "client/incoming.h"
 #include "client/outbound_frame.h"
+#include "client/undone_contribution.h"
 #include "codecs/checked_result.h"
 #include "codecs/message_frame.h"
 #include "codecs/sparse_codec.h"
@@ -47,7 +48,7 @@ SimulatedWorker::SimulatedWorker(SimulatedNetwork* network, SimulatedAggregators
     if (Tracks(layout(), chunk))
       shared_[chunk].tracked.resize(layout().chunks()[chunk].num_elements);
   }
-  if (saved != nullptr) shared_ = saved->shared;
+  if (saved != nullptr && !saved->shared.empty()) shared_ = saved->shared;
   session_.Tick(network_->events().now());
   CarryOut();
 }
@@ -58,15 +59,10 @@ std::string SimulatedWorker::WaitingFor() const {
 
 bool SimulatedWorker::was_evicted() const {
   const absl::string_view why = failure_.message();
-  return ((absl::IsFailedPrecondition(failure_) || absl::IsAborted(failure_) ||
-           absl::IsDataLoss(failure_)) &&
-          absl::StrContains(why, "evicted")) ||
-         ((is_newcomer() || options_.client.max_late > 0) && absl::IsAborted(failure_) &&
-          (absl::StrContains(why, "must come anew") || absl::StrContains(why, "are dead")));
-}
-
-bool SimulatedWorker::has_lost_track() const {
-  return absl::IsAborted(failure_) && absl::StrContains(failure_.message(), "must come anew");
+  return absl::IsAborted(failure_) ||
+         (absl::IsFailedPrecondition(failure_) && absl::StrContains(why, "newer process")) ||
+         ((absl::IsFailedPrecondition(failure_) || absl::IsDataLoss(failure_)) &&
+          absl::StrContains(why, "evicted"));
 }
 
 bool SimulatedWorker::came_too_late() const {
@@ -166,7 +162,7 @@ void SimulatedWorker::CutStreamTo(size_t aggregator) {
 
 bool SimulatedWorker::has_closed_its_books() const {
   if (dead_ || left_late_ || is_unsettled()) return false;
-  return left_ || (session_.evicted() && session_.settled());
+  return left_ || (session_.evicted() && session_.told_by_all());
 }
 
 uint64_t SimulatedWorker::ChainOf(uint32_t chunk) const {
@@ -251,7 +247,7 @@ void SimulatedWorker::CarryOut() {
     } else if (const auto* failed = absl::get_if<SessionFailed>(&action)) {
       // It was released by an aggregator that was killed before it had released everybody.
       left_ = left_late_ = leaving_ && absl::IsDeadlineExceeded(failed->status);
-      if (!left_) failure_ = failed->status;
+      if (!left_) Fail(failed->status);
     }
   }
   GoOn();
@@ -261,7 +257,7 @@ void SimulatedWorker::CarryOut() {
 void SimulatedWorker::Deliver(const ChunkResult& result) {
   const Place place = {result.round, result.half};
   if (result.settled) {
-    settlements_.push_back({session_.member(), result.chunk, place, result.counted});
+    settlements_.push_back({session_.member(), process(), result.chunk, place, result.counted});
     if (result.counted) own_.TakeOut(result.chunk, place);
     return;
   }
@@ -298,6 +294,15 @@ void SimulatedWorker::Apply(const ChunkResult& result, const AppliedEntry& entry
   if (result.tracking_rebase) own_.Rebase(result.chunk, shared.tracked);
 }
 
+void SimulatedWorker::Fail(const absl::Status& status) {
+  failure_ = status;
+  for (const UndoneContribution& undone : session_.TakeUndone()) {
+    own_.PutBack(undone.chunk, undone.place);
+  }
+  TakeInheritances();
+  if (absl::IsAborted(status) && options_.when_aborted) options_.when_aborted();
+}
+
 bool SimulatedWorker::SaveIfDue() {
   const absl::Time now = network_->events().now();
   if (!options_.save_after.has_value() || saved_.has_value() ||
@@ -330,7 +335,7 @@ void SimulatedWorker::GoOn() {
     thinking_ = false;
     if (finished()) return;
     if (session_.evicted()) {
-      if (session_.settled()) failure_ = session_.StartRound(network_->events().now());
+      if (session_.settled()) Fail(session_.StartRound(network_->events().now()));
       return;
     }
     PlayRound();

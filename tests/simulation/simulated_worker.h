@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -33,6 +34,7 @@ namespace tally {
 // What a worker that was evicted was told of its last contribution to a chunk.
 struct Settlement {
   MemberId member;
+  uint32_t process = 0;
   uint32_t chunk = 0;
   Place place;
   bool counted = false;
@@ -56,6 +58,8 @@ struct SimulatedWorkerOptions {
   uint32_t process = 0;
   // It saves itself after that round, if it can.
   absl::optional<uint64_t> save_after;
+  // It lives, but the run goes on without it: it is to come again.
+  std::function<void()> when_aborted;
 };
 
 // A worker whose trainer contributes what a script says.
@@ -64,12 +68,12 @@ class SimulatedWorker {
   // Where it goes on from, as a checkpoint holds it.
   struct Saved {
     std::string run;
-    std::vector<SharedChunk> shared;
+    std::vector<SharedChunk> shared;  // empty: that of others is loaded
     PrivateState own;
   };
 
-  // `log` is that of its run. `saved`, of a run that is resumed, is null or what the process of
-  // this worker saved there.
+  // `log` is that of its run. `saved` is null, or what a process of this worker saved for it: in a
+  // run that is resumed all, of one that came anew its private state.
   SimulatedWorker(SimulatedNetwork* network, SimulatedAggregators* aggregators,
                   ContributionLog* log, SimulatedWorkerOptions options,
                   const Saved* saved = nullptr);
@@ -89,8 +93,6 @@ class SimulatedWorker {
   bool dead() const { return dead_; }
   // The run goes on without it, and it knows.
   bool was_evicted() const;
-  // The run may have gone on without it: what it has read does not lead on to the present.
-  bool has_lost_track() const;
   // Leave ended with DEADLINE_EXCEEDED.
   bool left_late() const { return left_late_; }
   bool started() const { return session_.started(); }
@@ -107,6 +109,7 @@ class SimulatedWorker {
 
   const History& history() const { return history_; }
   uint64_t missed_contributions() const { return session_.counters().missed_contributions; }
+  uint64_t undone_contributions() const { return session_.counters().undone_contributions; }
   // What has become of its residual; null: it has not left with one.
   const Bequest* bequest() const { return session_.bequest(); }
   // What became of contributions whose results it has not seen, when it was evicted.
@@ -150,6 +153,7 @@ class SimulatedWorker {
                   const SharedBuffer& candidates);
   void Deliver(const ChunkResult& result);
   void Apply(const ChunkResult& result, const AppliedEntry& entry);
+  void Fail(const absl::Status& status);
   // True while it waits for what it needs to save itself.
   bool SaveIfDue();
   void GoOn();

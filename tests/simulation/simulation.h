@@ -62,6 +62,9 @@ struct SimulationOptions {
   absl::Duration partitions = absl::InfiniteDuration();
   // Workers that are killed for good, one after the other; at least one survives.
   absl::Duration worker_kills = absl::InfiniteDuration();
+  // Who was evicted while it lives comes again, with its residual. In runs that are joined they do
+  // in any case.
+  bool elastic = false;
   // Workers that come when the run has begun: new ones, and new processes of killed ones.
   absl::Duration joins = absl::InfiniteDuration();
   // Workers that leave while others go on, and hand their residuals over.

@@ -76,6 +76,8 @@ struct SimulationReport {
   uint64_t inherited_twice = 0;
   // Workers that came when the run had begun, and took part or not.
   std::vector<std::string> newcomers;
+  // Contributions that evicted workers had seen counted, in a history that did not survive.
+  uint64_t undone_contributions = 0;
   // Contributions that a round closed without.
   uint64_t late_contributions = 0;
   // Entries that count the contribution of a newcomer.

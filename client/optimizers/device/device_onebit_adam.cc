@@ -79,6 +79,8 @@ class DeviceOneBitAdam final : public Optimizer {
     return residual.ok() ? *std::move(residual) : std::vector<float>();
   }
 
+  float shared_share() const override { return options_.adam.beta1; }
+
   absl::Status Inherit(uint64_t offset, absl::Span<const float> x) override {
     const ScopedFloatEnvironment float_environment;
     return signs_ == nullptr ? NoResidualError() : Join(offset, 1.0f, x);
