@@ -230,8 +230,8 @@ class ClientImpl final : public Client, private Transport::Events {
     TALLY_RETURN_IF_ERROR(session_.CheckSaveable());
     // The timer wakes this often enough.
     const absl::Time deadline = clock_->Now() + aggregator_timeout_;
-    while (session_.failure().ok() && session_.AwaitedSnapshot().has_value() &&
-           clock_->Now() < deadline) {
+    while (session_.failure().ok() && clock_->Now() < deadline &&
+           (session_.AwaitedSnapshot().has_value() || session_.AwaitsInheritance(clock_->Now()))) {
       changed_.Wait(&mutex_);
     }
     TALLY_ASSIGN_OR_RETURN(const SavedRun run, session_.SaveRun());

@@ -12,12 +12,14 @@ constexpr size_t kKeptPromises = 1024;
 
 }  // namespace
 
-void Inheritances::Read(const v1::ResultHeader& header, uint64_t chain, const MemberId& self) {
+void Inheritances::Read(const v1::ResultHeader& header, uint64_t chain, const MemberId& self,
+                        absl::Time now) {
   for (const v1::Departure& left : header.left()) {
     if (left.heir() != self.worker) continue;
     std::deque<Promise>& promises = promises_[header.chunk()];
-    promises.push_back(
-        {.leaver = {left.member().worker(), left.member().incarnation()}, .chain = chain});
+    promises.push_back({.leaver = {left.member().worker(), left.member().incarnation()},
+                        .chain = chain,
+                        .made_at = now});
     if (promises.size() > kKeptPromises) promises.pop_front();
   }
 }
@@ -32,6 +34,15 @@ bool Inheritances::Receive(const v1::Handover& message, SharedBuffer payload) {
   if (!found->is_here) here_.push_back({leaver.worker, message.chunk(), std::move(payload)});
   found->is_here = true;
   return true;
+}
+
+bool Inheritances::AwaitsAnySince(absl::Time time) const {
+  return asked_ && std::any_of(promises_.begin(), promises_.end(), [time](const auto& chunk) {
+           return std::any_of(chunk.second.begin(), chunk.second.end(),
+                              [time](const Promise& promise) {
+                                return !promise.is_here && promise.made_at >= time;
+                              });
+         });
 }
 
 std::vector<Inheritance> Inheritances::Take() {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "base/buffer.h"
 #include "client/inheritance.h"
 #include "codecs/roster.h"
@@ -25,10 +26,13 @@ class Inheritances {
   explicit Inheritances(std::vector<Inheritance> here = {}) : here_(std::move(here)) {}
 
   // Takes in what a header of a chunk, after which `self` is in the roster, promises to it.
-  void Read(const v1::ResultHeader& header, uint64_t chain, const MemberId& self);
+  void Read(const v1::ResultHeader& header, uint64_t chain, const MemberId& self, absl::Time now);
   // Whether the leaver is to be told that it is here, now or from before. A caller that has never
   // asked for inheritances gets none.
   bool Receive(const v1::Handover& message, SharedBuffer payload);
+  // Something that was promised since then has not come; nothing does for a caller that has never
+  // asked.
+  bool AwaitsAnySince(absl::Time time) const;
   // What has come since the last call.
   std::vector<Inheritance> Take();
   // What the next call will give.
@@ -38,6 +42,7 @@ class Inheritances {
   struct Promise {
     MemberId leaver;
     uint64_t chain = 0;
+    absl::Time made_at;
     bool is_here = false;
   };
 

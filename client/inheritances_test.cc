@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "base/buffer.h"
 #include "client/inheritance.h"
 #include "gmock/gmock.h"
@@ -28,7 +29,7 @@ class InheritancesTest : public testing::Test {
     left.mutable_member()->set_worker(leaver);
     left.mutable_member()->set_incarnation(22);
     left.set_heir(heir);
-    inheritances_.Read(header, chain, kSelf);
+    inheritances_.Read(header, chain, kSelf, now_);
   }
   bool Receive(uint32_t chunk, const std::string& leaver, uint64_t incarnation, uint64_t chain) {
     v1::Handover message;
@@ -39,6 +40,7 @@ class InheritancesTest : public testing::Test {
     return inheritances_.Receive(message, std::make_shared<const Buffer>(4));
   }
 
+  const absl::Time now_ = absl::FromUnixSeconds(1'700'000'000);
   Inheritances inheritances_;
 };
 
@@ -65,6 +67,17 @@ TEST_F(InheritancesTest, TakesNothingElse) {
   EXPECT_THAT(inheritances_.Take(), IsEmpty());
 }
 
+TEST_F(InheritancesTest, WhatWasPromisedLatelyIsAwaitedUntilItIsHere) {
+  EXPECT_FALSE(inheritances_.AwaitsAnySince(now_));
+  Promise(3, "w-2", "w-1", 77);
+  Promise(4, "w-2", "w-1", 78);
+  EXPECT_TRUE(Receive(3, "w-2", 22, 77));
+  EXPECT_TRUE(inheritances_.AwaitsAnySince(now_));
+  EXPECT_FALSE(inheritances_.AwaitsAnySince(now_ + absl::Seconds(1))) << "it does not come";
+  EXPECT_TRUE(Receive(4, "w-2", 22, 78));
+  EXPECT_FALSE(inheritances_.AwaitsAnySince(now_));
+}
+
 TEST_F(InheritancesTest, OldPromisesAreForgotten) {
   Promise(0, "old", "w-1", 1);
   for (int i = 0; i < 1024; ++i) Promise(0, "w-2", "w-1", 2);
@@ -77,7 +90,7 @@ TEST(InheritancesOfNobodyTest, WhoNeverAsksTakesNothing) {
   v1::Departure& left = *header.add_left();
   left.mutable_member()->set_worker("w-2");
   left.set_heir("w-1");
-  inheritances.Read(header, 7, kSelf);
+  inheritances.Read(header, 7, kSelf, absl::UnixEpoch());
   v1::Handover message;
   *message.mutable_leaver() = left.member();
   message.set_after_chain(7);

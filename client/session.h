@@ -127,6 +127,9 @@ class Session {
   // The lowest chunk whose residual is to be in this worker's custody after such a round, and is
   // not yet.
   absl::optional<uint32_t> AwaitedSnapshot() const;
+  // What a worker that left lately hands over to this one may still come; with the snapshot it goes
+  // into what is saved.
+  bool AwaitsInheritance(absl::Time now) const;
   // Whether the last round is over and was one of those.
   // Returns FAILED_PRECONDITION, saying why, if not.
   absl::Status CheckSaveable() const;

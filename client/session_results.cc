@@ -52,7 +52,7 @@ void Session::Apply(size_t aggregator, CheckedResult result, absl::Time now) {
     fence = std::max(fence, dead.incarnation());
     was_evicted |= dead.worker() == self.worker && dead.incarnation() == self.incarnation;
   }
-  if (applied->member) inheritances_.Read(result.header, result.chain, self);
+  if (applied->member) inheritances_.Read(result.header, result.chain, self, now);
   for (const v1::Member& returned : result.header.returned()) {
     if (returned.worker() == self.worker) activate_round_.reset();
   }

@@ -10,6 +10,12 @@
 #include "codecs/custodians.h"
 
 namespace tally {
+namespace {
+
+// It takes a round trip per chunk, if it comes.
+constexpr absl::Duration kHandoverTakes = absl::Seconds(10);
+
+}  // namespace
 
 void Session::SaveNextRound() { save_announced_ = true; }
 
@@ -36,6 +42,10 @@ absl::optional<uint32_t> Session::AwaitedSnapshot() const {
     }
   }
   return absl::nullopt;
+}
+
+bool Session::AwaitsInheritance(absl::Time now) const {
+  return inheritances_.AwaitsAnySince(now - kHandoverTakes);
 }
 
 absl::Status Session::CheckSaveable() const {

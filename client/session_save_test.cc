@@ -2,6 +2,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "client/session.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -170,11 +171,14 @@ TEST_F(SessionSaveTest, WhatTheTrainerHasNotTakenYetIsSavedAndGivenToTheNextProc
   *header.add_roster() = EncodeMember(Self());
   header.set_epoch(header.epoch() + 1);
   driver_.Result(header);
+  EXPECT_TRUE(driver_.session().AwaitsInheritance(driver_.now()));
+  EXPECT_FALSE(driver_.session().AwaitsInheritance(driver_.now() + absl::Seconds(11)));
   v1::Handover handover;
   *handover.mutable_leaver() = EncodeMember(Other());
   handover.set_after_chain(
       driver_.results().NextOf(0, driver_.ExchangeOf(0), {Self()}).prev_chain());
   driver_.session().OnHandover(0, handover, std::make_shared<const Buffer>(1024), driver_.now());
+  EXPECT_FALSE(driver_.session().AwaitsInheritance(driver_.now()));
 
   const absl::StatusOr<SavedRun> run = driver_.session().SaveRun();
   ASSERT_THAT(run, IsOk());
