@@ -65,6 +65,10 @@ absl::Status ChunkHistory::CheckGenesis(const v1::ResultHeader& header) const {
   return absl::OkStatus();
 }
 
+bool ChunkHistory::IsOfAnotherHistory(const CheckedResult& result) const {
+  return begun_ && PlaceOf(result.header) == next_ && result.header.prev_chain() != chain_;
+}
+
 absl::Status ChunkHistory::CheckPlace(const CheckedResult& result) const {
   const v1::ResultHeader& header = result.header;
   const uint64_t index = IndexOf(PlaceOf(header));
@@ -91,7 +95,7 @@ absl::Status ChunkHistory::CheckPlace(const CheckedResult& result) const {
         header, absl::StrCat("comes from the future, `prev_chain` = ", HexName(header.prev_chain()),
                              ", must follow ", PlaceName(head_), ", chain ", HexName(chain_)));
   }
-  if (index == IndexOf(next_) && header.prev_chain() != chain_) {
+  if (IsOfAnotherHistory(result)) {
     return Contradiction(header,
                          absl::StrCat("`prev_chain` = ", HexName(header.prev_chain()), ", must be ",
                                       HexName(chain_), ", this worker's history of the chunk"));

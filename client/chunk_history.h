@@ -62,6 +62,8 @@ class ChunkHistory {
   bool IsOver(uint64_t round) const { return begun_ && IndexOf(next_) > IndexOf({round, 1}); }
   // True if the result of that exchange is applied.
   bool HasResult(const Place& place) const { return begun_ && IndexOf(next_) > IndexOf(place); }
+  // The result would be next, but follows another entry than this history's last one.
+  bool IsOfAnotherHistory(const CheckedResult& result) const;
   // The rest only once begun.
 
   // Where the next entry stands.

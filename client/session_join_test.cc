@@ -130,15 +130,18 @@ TEST_F(SessionJoinTest, ResultsThatCameMeanwhileAreThereAtOnce) {
   EXPECT_EQ(driver_.session().missing_results(), 0u);
 }
 
-TEST_F(SessionJoinTest, AStateThatContradictsTheResultsIsRefused) {
+TEST_F(SessionJoinTest, WhoseStateIsOfAnotherHistoryComesAnew) {
   Begin();
   PlayRound();
   chains_[1] ^= 1;
   driver_.Take();
   GiveState(0);
   PlayRound();
-  EXPECT_THAT(driver_.session().failure(),
-              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("`prev_chain`")));
+  EXPECT_THAT(driver_.session().failure(), IsOk());
+  EXPECT_TRUE(driver_.session().evicted());
+  EXPECT_THAT(driver_.StartRound(),
+              StatusIs(absl::StatusCode::kAborted,
+                       HasSubstr("chunk 1: round 1 does not follow what this observer has read")));
 }
 
 TEST_F(SessionJoinTest, AfterALostStreamItBeginsAnew) {

@@ -29,6 +29,13 @@ void Session::OnResult(size_t aggregator, CheckedResult result, absl::Time now) 
 void Session::Apply(size_t aggregator, CheckedResult result, absl::Time now) {
   const uint32_t index = result.header.chunk();
   Chunk& chunk = chunks_[index];
+  const bool watches = started_ && !chunk.history.roster().Has(identity_.member);
+  if (watches && options_.elastic && chunk.history.IsOfAnotherHistory(result)) {
+    // What it has read, or the state that it was given, is of a history that a minority played on.
+    return LearnEvicted(absl::StrCat("chunk ", index, ": ", PlaceName(PlaceOf(result.header)),
+                                     " does not follow what this observer has read; "),
+                        now);
+  }
   const bool is_custodian = IsCustodian(chunk.history, result);
   const absl::StatusOr<ChunkHistory::Applied> applied = chunk.history.Apply(result);
   if (!applied.ok()) return OnBadMessage(aggregator, applied.status());
