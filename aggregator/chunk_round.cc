@@ -184,13 +184,14 @@ void ChunkRound::Evict(const MemberId& member) {
   CancelActivation(member);
 }
 
-void ChunkRound::Leave(const MemberId& member, uint64_t gone_from) {
+void ChunkRound::Leave(const MemberId& member, uint64_t gone_from, bool hands_over) {
   const auto found = departures_.find(member.worker);
   const bool is_known = found != departures_.end() && (found->second.member == member ||
                                                        history_.roster().Has(found->second.member));
   // An earlier process of it that goes is waited for until a header says so.
   if (is_known) return;
-  departures_[member.worker] = {.member = member, .cause = Cause::kLeft, .gone_from = gone_from};
+  departures_[member.worker] = {
+      .member = member, .cause = Cause::kLeft, .gone_from = gone_from, .hands_over = hands_over};
 }
 
 void ChunkRound::Activate(const MemberId& member, uint64_t first_round) {

@@ -117,8 +117,8 @@ class ChunkRound {
   // so. What it has contributed counts. No effect if it is not in the roster.
   void Evict(const MemberId& member);
   // The member takes no part from that round on; the header of the first exchange without it says
-  // so. No effect if it is not in the roster.
-  void Leave(const MemberId& member, uint64_t gone_from);
+  // so, and names who inherits if it hands something over. No effect if it is not in the roster.
+  void Leave(const MemberId& member, uint64_t gone_from, bool hands_over);
 
   // The observer takes part from `first_round` on, or the first round after it that is not sealed
   // yet: a header says so. While the roster is full it waits. No effect if it is in the roster.
@@ -199,6 +199,7 @@ class ChunkRound {
     Cause cause = Cause::kEvicted;
     // Of a member that leaves: the first round without it.
     uint64_t gone_from = 0;
+    bool hands_over = false;
   };
   struct Arrival {
     MemberId member;

@@ -71,7 +71,7 @@ void ChunkRound::NameDepartures(const std::vector<bool>& stays) {
       case Cause::kLeft: {
         v1::Departure& left = *sealed_header_.add_left();
         *left.mutable_member() = member;
-        left.set_heir(HeirOf(departure->member, stays));
+        if (departure->hands_over) left.set_heir(HeirOf(departure->member, stays));
         break;
       }
       case Cause::kReturned:

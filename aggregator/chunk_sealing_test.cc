@@ -196,7 +196,7 @@ TEST_F(ChunkRoundTest, CountsWhatAnEvictedMemberHadContributed) {
 
 TEST_F(ChunkRoundTest, AMemberThatLeavesTakesPartUpToItsLastRound) {
   Form(2);
-  round_->Leave(Member(1), /*gone_from=*/kFirstRound + 1);
+  round_->Leave(Member(1), /*gone_from=*/kFirstRound + 1, /*hands_over=*/true);
   ASSERT_THAT(Stage(0, Contribution(DenseFloat32(), 2)), IsOk());
   EXPECT_FALSE(round_->ready()) << "its last round is this one";
   ASSERT_THAT(Stage(1, Contribution(DenseFloat32(), 4)), IsOk());
@@ -209,26 +209,39 @@ TEST_F(ChunkRoundTest, AMemberThatLeavesTakesPartUpToItsLastRound) {
   EXPECT_EQ(FirstValue(*result), 5);
   ASSERT_EQ(HeaderOf(*result).left_size(), 1);
   EXPECT_EQ(HeaderOf(*result).left(0).member().worker(), "w-1");
+  EXPECT_EQ(HeaderOf(*result).left(0).heir(), "w-0");
+}
+
+TEST_F(ChunkRoundTest, WhoHandsNothingOverHasNoHeir) {
+  Form(2);
+  round_->Leave(Member(1), kFirstRound, /*hands_over=*/false);
+  ASSERT_THAT(Stage(0, Contribution(DenseFloat32(), 2)), IsOk());
+  const absl::StatusOr<ChunkRound::Sealing> sealing = round_->Seal(Now());
+  const v1::ResultHeader header = HeaderOf(*Publish(*sealing));
+  ASSERT_EQ(header.left_size(), 1);
+  EXPECT_EQ(header.left(0).heir(), "");
 }
 
 TEST_F(ChunkRoundTest, WhoLeavesWithoutHavingComeDoesNotHideThatItsElderIsDead) {
   Form(2);
   ASSERT_THAT(Stage(0, Contribution(DenseFloat32(), 1)), IsOk());
   round_->Evict(Member(1));
-  round_->Leave({Member(1).worker, Member(1).incarnation + 1}, kFirstRound);
+  round_->Leave({Member(1).worker, Member(1).incarnation + 1}, kFirstRound, /*hands_over=*/true);
   EXPECT_TRUE(round_->ready()) << "the dead one is not waited for";
 }
 
 TEST_F(ChunkRoundTest, NothingIsSealedOnceEverybodyHasLeft) {
   Form(2);
-  for (const size_t i : {0, 1}) round_->Leave(Member(i), /*gone_from=*/kFirstRound);
+  for (const size_t i : {0, 1})
+    round_->Leave(Member(i), /*gone_from=*/kFirstRound, /*hands_over=*/true);
   EXPECT_FALSE(round_->ready());
 }
 
 TEST_F(ChunkRoundTest, RoundsWithoutAnybodyLeadToWhoeverComes) {
   Form(2);
   round_->Activate(Member(2), kFirstRound + 2);
-  for (const size_t i : {0, 1}) round_->Leave(Member(i), /*gone_from=*/kFirstRound);
+  for (const size_t i : {0, 1})
+    round_->Leave(Member(i), /*gone_from=*/kFirstRound, /*hands_over=*/true);
   for (int rounds = 0; rounds < 2; ++rounds) {
     ASSERT_TRUE(round_->ready());
     const absl::StatusOr<ChunkRound::Sealing> nothing = round_->Seal(Now());
@@ -242,7 +255,8 @@ TEST_F(ChunkRoundTest, RoundsWithoutAnybodyLeadToWhoeverComes) {
 TEST_F(ChunkRoundTest, NobodyComesWhoWantsToMuchLater) {
   Form(2);
   round_->Activate(Member(2), kFirstRound + 1'000);
-  for (const size_t i : {0, 1}) round_->Leave(Member(i), /*gone_from=*/kFirstRound);
+  for (const size_t i : {0, 1})
+    round_->Leave(Member(i), /*gone_from=*/kFirstRound, /*hands_over=*/true);
   EXPECT_FALSE(round_->ready());
 }
 

@@ -43,7 +43,7 @@ class Job {
   // A worker's stream comes in, with a Hello that fits this run. `welcome` holds what is the same
   // for all streams. Who comes when the run has begun is an observer at first.
   // Returns FAILED_PRECONDITION if the worker may not join now, or its history is not this run's;
-  // ABORTED if a newer incarnation of the worker is here, or this one is dead;
+  // ABORTED if a newer incarnation of the worker is here, this one is dead, or it has lost track;
   // RESOURCE_EXHAUSTED if too many observe.
   absl::Status HandleHello(StreamId stream, const MemberId& member, const v1::Hello& hello,
                            v1::Welcome welcome, absl::Time now, Actions& actions);
@@ -188,8 +188,8 @@ class Job {
   // Headers have made members of observers, and observers of members.
   void MoveMembers(const ChunkRound::Published& published);
   bool InSomeRoster(const MemberId& member) const;
-  // Closes the streams of those who were here while the run was read back and whose heads do not
-  // lead on to what was read.
+  // Sends those away who were here while the run was read back and whose heads do not lead on to
+  // what was read.
   void CloseLost(const JobRecovery& recovery, Actions& actions);
   // An observer may have a result that nobody else has read, and that a crash undid; or it was away
   // for too long.
@@ -214,6 +214,8 @@ class Job {
   void EvictSilentMembers(absl::Time now, Actions& actions);
   // Of workers that are in no roster any more a recovery waits no longer than that.
   void GiveUpAbsent(absl::Duration evict_after, absl::Time now, Actions& actions);
+  // Ends the waiting of a recovery for a worker that is dead.
+  void EvictMissing(const v1::Member& dead, absl::Time now, Actions& actions);
   // From here on that incarnation is dead. `why` completes "worker `w-5` was evicted: ".
   void Evict(const std::string& worker, const std::string& why, absl::Time now, Actions& actions);
   // Others know that these, and earlier incarnations, are dead.
@@ -263,10 +265,12 @@ class Job {
   // while nobody who has it is here.
   absl::Status CheckMayObserve(StreamId stream, const MemberId& member, const v1::Hello& hello,
                                v1::Welcome welcome, Actions& actions) const;
-  // Tells an incarnation that is dead so, what is counted of it, and what has become of the heads
-  // that its Hello claims.
+  // Tells an incarnation that is over so, because it is dead or has lost track, what is counted of
+  // it, and what has become of the heads that its Hello claims.
   void SendFenced(StreamId stream, const MemberId& member, const v1::Hello& hello,
                   v1::Welcome welcome, Actions& actions) const;
+  // That incarnation is over, and in no roster that headers would take it out of.
+  void FenceStranger(const MemberId& member);
   // Ends the stream of one that must come anew, and tells it what is counted of it.
   void SendAway(const MemberId& member, MemberState& state, const v1::Hello& claims,
                 const absl::Status& why, Actions& actions);

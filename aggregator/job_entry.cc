@@ -199,17 +199,26 @@ absl::Status Job::HandleHello(StreamId stream, const MemberId& member, const v1:
                               v1::Welcome welcome, absl::Time now, Actions& actions) {
   const bool observes = MustObserve(member, hello);
   const auto fence = fences_.find(member.worker);
-  if (!observes && fence != fences_.end() && member.incarnation <= fence->second) {
-    SendFenced(stream, member, hello, welcome, actions);
+  const bool is_dead = (fence != fences_.end() && member.incarnation <= fence->second) ||
+                       (HoldsHistory(hello) && member.incarnation < IncarnationHere(member.worker));
+  if (is_dead && recovery_.has_value() && HoldsHistory(hello)) {
+    return absl::UnavailableError(
+        absl::StrCat("`member` = ", member.worker, "/", member.incarnation,
+                     " was evicted: what counts of it is known when the run has been read back"));
   }
+  if (is_dead && !observes) SendFenced(stream, member, hello, welcome, actions);
   TALLY_RETURN_IF_ERROR(observes ? CheckMayObserve(stream, member, hello, welcome, actions)
                                  : CheckMayEnter(member, hello));
   std::vector<std::shared_ptr<const StoredResult>> missed;
   if (formed_) {
     auto results = MissedResults(hello, observes);
-    // It comes anew, and settles like one that was evicted.
     if (absl::IsAborted(results.status()) && hello.intent() != v1::INTENT_LEAVING) {
+      // It comes anew, and settles like one that was evicted. What it has sent on another stream
+      // and is not here yet must not count.
       SendFenced(stream, member, hello, welcome, actions);
+      MemberState* const state = FindState(member);
+      if (state != nullptr) CloseMember(*state, results.status(), actions);
+      FenceStranger(member);
     }
     TALLY_ASSIGN_OR_RETURN(missed, std::move(results));
   }

@@ -121,10 +121,15 @@ void Job::Evict(const std::string& worker, const std::string& why, absl::Time no
   fence = std::max(fence, member.incarnation);
   if (found != members_.end() && found->second.incarnation <= member.incarnation) {
     found->second.evicted = true;
-    SendAway({worker, found->second.incarnation}, found->second, {},
-             absl::FailedPreconditionError(
-                 absl::StrCat("worker `", worker, "`/", member.incarnation, " was evicted: ", why)),
-             actions);
+    const std::string closed =
+        absl::StrCat("worker `", worker, "`/", member.incarnation, " was evicted: ", why);
+    if (recovery_.has_value()) {
+      // It comes again, and is told what counts of it when that is known.
+      CloseMember(found->second, absl::UnavailableError(closed), actions);
+    } else {
+      SendAway({worker, found->second.incarnation}, found->second, {},
+               absl::FailedPreconditionError(closed), actions);
+    }
   }
   if (recovery_.has_value()) {
     recovery_->Evict(member);
@@ -147,6 +152,7 @@ void Job::LearnFences(const google::protobuf::RepeatedPtrField<v1::Member>& fenc
     }
     uint64_t& fence = fences_[dead.worker()];
     fence = std::max(fence, dead.incarnation());
+    EvictMissing(dead, now, actions);
     const auto observer = observers_.find(dead.worker());
     if (observer != observers_.end() && observer->second.incarnation <= fence) {
       SendAway({dead.worker(), observer->second.incarnation}, observer->second, {},
@@ -155,6 +161,14 @@ void Job::LearnFences(const google::protobuf::RepeatedPtrField<v1::Member>& fenc
                actions);
       DropObserver(dead.worker(), absl::OkStatus(), actions);
     }
+  }
+}
+
+void Job::EvictMissing(const v1::Member& dead, absl::Time now, Actions& actions) {
+  if (!recovery_.has_value()) return;
+  for (const MemberId& missing : recovery_->missing()) {
+    if (missing.worker != dead.worker() || missing.incarnation > dead.incarnation()) continue;
+    return Evict(missing.worker, "another aggregator has evicted it", now, actions);
   }
 }
 

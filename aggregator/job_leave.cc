@@ -29,7 +29,7 @@ void Job::HandleLeave(const MemberId& member, const v1::Leave& leave, absl::Time
   leaver->stays_until = running_time_ + std::clamp(DecodeDuration(leave.deadline()),
                                                    absl::ZeroDuration(), kLongestStay);
   for (ChunkRound& chunk : chunks_) {
-    chunk.Leave(member, gone_from);
+    chunk.Leave(member, gone_from, leave.has_deadline());
     SealIfReady(chunk, now, actions);
   }
   ReleaseLeavers(actions);

@@ -186,6 +186,13 @@ void Job::SendAway(const MemberId& member, MemberState& state, const v1::Hello& 
                    const absl::Status& why, Actions& actions) {
   if (state.stream.has_value()) SendFenced(*state.stream, member, claims, {}, actions);
   CloseMember(state, why, actions);
+  FenceStranger(member);
+}
+
+void Job::FenceStranger(const MemberId& member) {
+  if (InSomeRoster(member)) return;
+  uint64_t& fence = fences_[member.worker];
+  fence = std::max(fence, member.incarnation);
 }
 
 void Job::ReturnIdleMembers(absl::Time now, Actions& actions) {

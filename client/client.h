@@ -109,7 +109,8 @@ class Client : public Exchanger {
   // to this worker of the aggregators' residuals is here; in all, 4 bytes per element that is
   // exchanged as signs, spread over the workers. What others have handed over and TakeInheritances
   // has not given yet is in it: nothing may be taken between this and Optimizer::SaveState. What a
-  // worker that left less than 10 s ago hands over is waited for so long.
+  // worker that left less than 10 s ago hands over is waited for so long, unless rounds close
+  // without late workers.
   // Returns FAILED_PRECONDITION if the round before was not announced or is not over, everybody
   // abstained from one of its chunks, others have closed the next one without this worker, or it
   // does not take part; DEADLINE_EXCEEDED, naming

@@ -150,6 +150,7 @@ class Session {
   bool evicted() const { return !eviction_.ok(); }
   // All aggregators have told what they count of it, or have had their time.
   bool settled() const;
+  // The former: what it knows is everything.
   bool told_by_all() const;
   // What they have told that they do not count, though this worker has seen it counted; since the
   // last call.

@@ -121,7 +121,7 @@ void Session::StartFrom(absl::Time now) {
   started_ = true;
   actions_.emplace_back(RunStarted{});
   for (CheckedResult& result : results) {
-    if (!failure_.ok()) return;
+    if (!failure_.ok() || evicted()) return;
     const size_t aggregator = result.header.chunk() % aggregators_.size();
     Apply(aggregator, std::move(result), now);
   }

@@ -133,10 +133,13 @@ TEST_F(SessionJoinTest, ResultsThatCameMeanwhileAreThereAtOnce) {
 TEST_F(SessionJoinTest, WhoseStateIsOfAnotherHistoryComesAnew) {
   Begin();
   PlayRound();
-  chains_[1] ^= 1;
+  const std::vector<uint64_t> chains(chains_, chains_ + 2);
+  PlayRound();
+  PlayRound();
+  chains_[0] = chains[0];
+  chains_[1] = chains[1] ^ 1;
   driver_.Take();
   GiveState(0);
-  PlayRound();
   EXPECT_THAT(driver_.session().failure(), IsOk());
   EXPECT_TRUE(driver_.session().evicted());
   EXPECT_THAT(driver_.StartRound(),

@@ -45,7 +45,8 @@ absl::optional<uint32_t> Session::AwaitedSnapshot() const {
 }
 
 bool Session::AwaitsInheritance(absl::Time now) const {
-  return inheritances_.AwaitsAnySince(now - kHandoverTakes);
+  // Where rounds close without late workers there is no time: the others would be past this one.
+  return options_.max_late == 0 && inheritances_.AwaitsAnySince(now - kHandoverTakes);
 }
 
 absl::Status Session::CheckSaveable() const {

@@ -72,6 +72,12 @@ void Session::OnFenced(size_t aggregator, const v1::Welcome& welcome, absl::Time
     const uint32_t chunk = state.chunk();
     if (chunk < chunks_.size() && chunk % aggregators_.size() == aggregator) own.push_back(&state);
   }
+  if (leaving() && !aggregators_[aggregator].leaves_as_member) {
+    // Nobody needs its memory.
+    if (bequest_.has_value()) bequest_->GiveUp(aggregator);
+    link.End();
+    return EndIfLeft();
+  }
   if (leaving()) {
     const auto undone = std::find_if(own.begin(), own.end(),
                                      [this](const auto* state) { return IsUndone(*state); });
@@ -100,8 +106,14 @@ void Session::OnFenced(size_t aggregator, const v1::Welcome& welcome, absl::Time
   for (const v1::Welcome::ChunkState* const state : own) {
     FindUndone(*state);
     const Chunk& chunk = chunks_[state->chunk()];
-    if (!state->has_last_counted() || !chunk.open.has_value()) continue;
+    if (!chunk.open.has_value()) continue;
     const v1::Contribution& sent = chunk.open->message;
+    // What builds on an entry that was undone counts nowhere.
+    if (IsUndone(*state)) {
+      Settle(state->chunk(), /*counted=*/false);
+      continue;
+    }
+    if (!state->has_last_counted()) continue;
     const Place last = {state->last_counted().round(), state->last_counted().half()};
     const bool counted = PlaceIndex(last, options_.first_round) >=
                          PlaceIndex({sent.round(), sent.half()}, options_.first_round);
@@ -127,9 +139,14 @@ void Session::RememberCounted(Chunk& chunk, const CheckedResult& result) const {
                            .place = PlaceOf(result.header),
                            .exchange = *result.exchange,
                            .payload = tells_what_left ? chunk.open->payload : nullptr});
-  // Where all wait for each other, nobody is further ahead than one entry.
+  // Where all wait for each other nobody is further ahead than one entry. Alone among observers, or
+  // as a minority, one may be: those are counted, if not put back.
   const size_t kept = options_.max_late == 0 ? 1 : kMaxRoundsBehind;
-  if (chunk.counted.size() > kept) chunk.counted.pop_front();
+  constexpr size_t kCounted = 64;
+  if (chunk.counted.size() > kept) {
+    chunk.counted[chunk.counted.size() - 1 - kept].payload = nullptr;
+  }
+  if (chunk.counted.size() > kCounted) chunk.counted.pop_front();
 }
 
 void Session::FindUndone(const v1::Welcome::ChunkState& state) {

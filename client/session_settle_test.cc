@@ -104,7 +104,12 @@ TEST_F(SessionSettleTest, WhatIsCountedAfterTheLastExchangeThatCountsIsUndone) {
 }
 
 TEST_F(SessionSettleTest, WhereNothingIsKnownAnotherHistoryUndoesTheNewestEntry) {
+  for (const uint32_t chunk : {0u, 2u}) ASSERT_THAT(driver_.Contribute(chunk), IsOk());
+  driver_.Take();
   Fence(0, {}, {2});
+  EXPECT_THAT(driver_.Take(), ElementsAre("heartbeat 0", "heartbeat 1", "result 2 missed",
+                                          "result 0 counted"))
+      << "what builds on it counts nowhere; of the other nobody tells";
   Fence(1, {}, {1, 3});
   EXPECT_EQ(driver_.session().counters().undone_contributions, 3u);
   const std::vector<UndoneContribution> undone = driver_.session().TakeUndone();

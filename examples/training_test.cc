@@ -20,6 +20,7 @@
 #include "examples/quality_log.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/util/counting_client.h"
 #include "tests/util/status_matchers.h"
 
 namespace tally {
@@ -30,54 +31,6 @@ using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-
-// A client that only counts: what it carries is set by the optimizer below.
-class CountingClient final : public Client {
- public:
-  explicit CountingClient(const Layout* layout) : layout_(*layout) {}
-
-  const Layout& layout() const override { return layout_; }
-  uint64_t run_seed() const override { return 0; }
-  absl::string_view worker() const override { return "w-0"; }
-  uint64_t next_round() const override { return 0; }
-  absl::Status StartRound() override { return absl::OkStatus(); }
-  absl::Status Contribute(uint32_t, const Exchange&, Buffer) override { return absl::OkStatus(); }
-  absl::Status Abstain(uint32_t, const Exchange&) override { return absl::OkStatus(); }
-  absl::StatusOr<ChunkResult> NextResult() override { return ChunkResult(); }
-  absl::StatusOr<absl::optional<ChunkResult>> PollResult() override { return absl::nullopt; }
-  absl::Status Leave() override {
-    left = true;
-    return absl::OkStatus();
-  }
-  absl::Status Leave(absl::Span<const float> residual) override {
-    handed_over.assign(residual.begin(), residual.end());
-    return Leave();
-  }
-  std::vector<Inheritance> TakeInheritances() override { return std::exchange(inheritances, {}); }
-  std::vector<UndoneContribution> TakeUndone() override { return {}; }
-  const Buffer* joined_state() const override { return nullptr; }
-  bool state_wanted() const override { return false; }
-  absl::Status GiveState(Buffer) override { return absl::OkStatus(); }
-  bool replica_digest_wanted() const override { return true; }
-  void TellReplicaDigest(uint64_t digest) override { replica_digest = digest; }
-  std::vector<std::string> drifted_workers() const override { return drifted; }
-  void SaveNextRound() override { ++announced; }
-  absl::StatusOr<std::string> SaveRun() override { return saved_run; }
-  ClientStatistics statistics() const override { return traffic; }
-  std::string waiting_for() const override { return ""; }
-
-  bool left = false;
-  std::vector<float> handed_over;
-  std::vector<Inheritance> inheritances;
-  int announced = 0;
-  uint64_t replica_digest = 0;
-  std::vector<std::string> drifted;
-  absl::StatusOr<std::string> saved_run = std::string("run");
-  ClientStatistics traffic;
-
- private:
-  const Layout& layout_;
-};
 
 // Goes down the gradient; sends 100 bytes a round in its first two rounds, then 10. Every step
 // takes a second.

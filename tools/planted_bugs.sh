@@ -74,7 +74,8 @@ plant "the second half of a sketch round is forgotten by a crash" aggregator/chu
 plant "a snapshot stands for the residual after the head" aggregator/chunk_folding.cc \
   "  fold_position_ = 1;" "  fold_position_ = headers_.size();"
 plant "who left lately is not waited for" aggregator/chunk_recovery.cc \
-  "if (!is_here && !is_dead) absent_.push_back(member);" "if (is_here && is_dead) absent_.push_back(member);" //aggregator:chunk_recovery_test
+  "if (!is_here && !is_dead) absent_.push_back(member);" "if (is_here && is_dead) absent_.push_back(member);" \
+  //aggregator:chunk_recovery_leavers_test
 plant "a contribution whose result its worker lacks is not replayed" client/session_replay.cc \
   "ReplayOpen(aggregator, *chunks_[index].open, now);" ""
 plant "who leaves is released at once" aggregator/job_leave.cc \
@@ -110,7 +111,7 @@ plant "a late member's results are kept no longer than others'" client/session.c
 plant "contributions count by name, whatever the incarnation" client/chunk_history.cc \
   "applied.counted = Contains(*participants, identity_->member);" \
   "for (const MemberId& p : *participants) applied.counted |= p.worker == identity_->member.worker;"
-plant "a snapshot of another history is as good" aggregator/chunk_recovery.cc \
+plant "a snapshot of another history is as good" aggregator/chunk_reading.cc \
   ": header.chain == snapshot_key_->chain();" ": true;" //aggregator:chunk_recovery_test
 plant "a worker sends past its window" client/session.cc \
   "state.first_missing + state.link.window_chunks()" "state.first_missing + 2 * state.link.window_chunks()"
@@ -122,7 +123,7 @@ plant "what is tracked goes on where the roster changes" aggregator/chunk_sealin
 plant "what counts is told wrong where a round closed without the worker" client/session_results.cc \
   "delivered.counted = applied.counted;" "delivered.counted = true;"
 plant "a saved residual is lost with the aggregator if its holder lacks the genesis" \
-  aggregator/chunk_recovery.cc "if (!saved.holds_residual()) continue;" "if (true) continue;" \
+  aggregator/chunk_reading.cc "if (!saved.holds_residual()) continue;" "if (true) continue;" \
   //aggregator:chunk_recovery_test
 plant "results are never forgotten" aggregator/chunk_log.cc \
   "results_.size() > kept_results_" "results_.size() > 1000000 * kept_results_" //aggregator:chunk_log_test

@@ -61,7 +61,11 @@ class OneBitAdam final : public Optimizer {
     return signs_ == nullptr ? std::vector<float>() : signs_->Residual();
   }
 
-  float shared_share() const override { return state_.beta1(); }
+  absl::StatusOr<bool> TurnIntoSharedPart(uint64_t offset, absl::Span<float> mean) const override {
+    state_.DropWithoutVariance(offset, mean);
+    for (float& value : mean) value *= state_.beta1();
+    return true;
+  }
 
   absl::Status Inherit(uint64_t offset, absl::Span<const float> x) override {
     const ScopedFloatEnvironment float_environment;

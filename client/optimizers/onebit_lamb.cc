@@ -83,7 +83,12 @@ class OneBitLamb final : public Optimizer {
     return frozen_ == nullptr ? std::vector<float>() : frozen_->signs.Residual();
   }
 
-  float shared_share() const override { return state_.moments().beta1(); }
+  absl::StatusOr<bool> TurnIntoSharedPart(uint64_t offset, absl::Span<float> mean) const override {
+    const AdamState& moments = state_.moments();
+    moments.DropWithoutVariance(offset, mean);
+    for (float& value : mean) value *= moments.beta1();
+    return true;
+  }
 
   absl::Status Inherit(uint64_t offset, absl::Span<const float> x) override {
     const ScopedFloatEnvironment float_environment;

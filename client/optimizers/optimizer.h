@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/optional.h"
@@ -90,9 +91,14 @@ class Optimizer {
   // methods without one. What missed a dense exchange is not part of it. Not during a Step.
   virtual std::vector<float> Residual() const { return {}; }
 
-  // What the method exchanges as signs is this share of the result before, which all have, and the
-  // rest this worker's own: beta1 of methods that exchange momenta.
-  virtual float shared_share() const { return 0.0f; }
+  // What of a contribution of signs is a copy of state that all share, as the momentum in it is:
+  // turns `mean` into that, which is the result before, decoded, from element `offset` of the flat
+  // vector on. False, and nothing changes, if contributions hold no copies; `mean` may be empty.
+  // Returns INTERNAL if a device fails.
+  virtual absl::StatusOr<bool> TurnIntoSharedPart(uint64_t /*offset*/,
+                                                  absl::Span<float> /*mean*/) const {
+    return false;
+  }
 
   // What a worker that left has handed over joins this one's residual: elements [offset, offset +
   // x.size()) of the flat vector. Not during a Step.

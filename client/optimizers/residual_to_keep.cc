@@ -10,7 +10,6 @@
 #include "codecs/exchange.h"
 #include "codecs/sign_codec.h"
 #include "codecs/sparse_codec.h"
-#include "kernels/backend.h"
 #include "kernels/host_backends.h"
 
 namespace tally {
@@ -28,8 +27,8 @@ absl::Status DecodeSigns(const Layout& layout, uint32_t chunk, const ScaleGranul
 
 }  // namespace
 
-absl::Status PutBack(const UndoneContribution& undone, const Layout& layout, float shared_share,
-                     absl::Span<float> residual) {
+absl::Status PutBack(const UndoneContribution& undone, const Layout& layout,
+                     const Optimizer& optimizer, absl::Span<float> residual) {
   const Layout::Chunk& shape = layout.chunks()[undone.chunk];
   if (undone.payload == nullptr || shape.dense || shape.dealt) return absl::OkStatus();
   const absl::Span<float> chunk = residual.subspan(shape.offset, shape.num_elements);
@@ -41,18 +40,20 @@ absl::Status PutBack(const UndoneContribution& undone, const Layout& layout, flo
     return absl::OkStatus();
   }
   const auto* signs = absl::get_if<SignExchange>(&undone.exchange.kind);
-  if (signs == nullptr || (shared_share != 0.0f && undone.mean_before == nullptr)) {
-    return absl::OkStatus();
+  TALLY_ASSIGN_OR_RETURN(const bool has_copy, optimizer.TurnIntoSharedPart(shape.offset, {}));
+  if (signs == nullptr || (has_copy && undone.mean_before == nullptr)) return absl::OkStatus();
+  std::vector<float> copy(chunk.size());
+  if (has_copy) {
+    TALLY_RETURN_IF_ERROR(DecodeSigns(layout, undone.chunk, signs->granularity, *undone.mean_before,
+                                      absl::MakeSpan(copy)));
+    TALLY_RETURN_IF_ERROR(
+        optimizer.TurnIntoSharedPart(shape.offset, absl::MakeSpan(copy)).status());
   }
-  const Backend& backend = *FastestHostBackend();
   std::vector<float> values(chunk.size());
   TALLY_RETURN_IF_ERROR(DecodeSigns(layout, undone.chunk, signs->granularity, *undone.payload,
                                     absl::MakeSpan(values)));
-  TALLY_RETURN_IF_ERROR(backend.Blend(1.0f, chunk, 1.0f, values, chunk));
-  if (shared_share == 0.0f) return absl::OkStatus();
-  TALLY_RETURN_IF_ERROR(DecodeSigns(layout, undone.chunk, signs->granularity, *undone.mean_before,
-                                    absl::MakeSpan(values)));
-  return backend.Blend(1.0f, chunk, -shared_share, values, chunk);
+  for (size_t i = 0; i < chunk.size(); ++i) chunk[i] += values[i] - copy[i];
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<float>> ResidualToKeep(Client* client, Optimizer* optimizer) {
@@ -64,8 +65,7 @@ absl::StatusOr<std::vector<float>> ResidualToKeep(Client* client, Optimizer* opt
   residual.resize(layout.num_compressed());
   const ScopedFloatEnvironment float_environment;
   for (const UndoneContribution& undone : all_undone) {
-    TALLY_RETURN_IF_ERROR(
-        PutBack(undone, layout, optimizer->shared_share(), absl::MakeSpan(residual)));
+    TALLY_RETURN_IF_ERROR(PutBack(undone, layout, *optimizer, absl::MakeSpan(residual)));
   }
   return residual;
 }

@@ -1,32 +1,35 @@
 #include "client/optimizers/residual_to_keep.h"
 
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "base/buffer.h"
 #include "base/status_macros.h"
+#include "client/inheritance.h"
 #include "client/optimizers/create_optimizer.h"
 #include "client/optimizers/optimizer.h"
 #include "client/undone_contribution.h"
 #include "codecs/exchange.h"
 #include "codecs/layout.h"
-#include "codecs/sparse_codec.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "kernels/host_backends.h"
+#include "tests/util/counting_client.h"
 #include "tests/util/loopback_exchanger.h"
 #include "tests/util/status_matchers.h"
 
 namespace tally {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::FloatNear;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::Pointwise;
 
 constexpr uint64_t kLastRound = 8;
@@ -45,54 +48,62 @@ std::vector<float> Gradient(size_t worker, uint64_t round) {
     gradient[i] = static_cast<float>((i * 37 + worker * 11 + round * round * 5) % 128) / 64.0f -
                   static_cast<float>(i % 7) / 4.0f;
   }
+  // Without a variance; momenta are zero there.
+  gradient[30] = 0.0f;
   return gradient;
 }
 
 // Worker 0 after kLastRound.
 struct Trained {
-  std::vector<float> residual;
-  float shared_share = 0;
+  std::unique_ptr<LoopbackGroup> group;
+  std::unique_ptr<Optimizer> optimizer;
   std::vector<LoopbackEntry> log;
+
+  // Of the compressed chunks.
+  std::vector<float> Residual() const {
+    std::vector<float> residual = optimizer->Residual();
+    residual.resize(300);
+    return residual;
+  }
 };
 
 Trained Train(const std::string& method, bool misses_the_last_round) {
-  LoopbackGroup group(TestLayout(),
-                      {.num_workers = 2,
-                       .misses =
-                           [&](size_t worker, uint64_t round, uint32_t) {
-                             return misses_the_last_round && worker == 0 && round == kLastRound;
-                           },
-                       .keep_log = true},
-                      FastestHostBackend());
   Trained trained;
-  EXPECT_THAT(group.RunWorkers([&](size_t w) -> absl::Status {
+  trained.group = std::make_unique<LoopbackGroup>(
+      TestLayout(),
+      LoopbackOptions{.num_workers = 2,
+                      .misses =
+                          [=](size_t worker, uint64_t round, uint32_t) {
+                            return misses_the_last_round && worker == 0 && round == kLastRound;
+                          },
+                      .keep_log = true},
+      FastestHostBackend());
+  EXPECT_THAT(trained.group->RunWorkers([&](size_t w) -> absl::Status {
     TALLY_ASSIGN_OR_RETURN(
-        const std::unique_ptr<Optimizer> optimizer,
-        CreateOptimizer(method, group.worker(w),
+        std::unique_ptr<Optimizer> optimizer,
+        CreateOptimizer(method, trained.group->worker(w),
                         {.warmup_rounds = 5, .granularity = {.block_elements = 256}}));
     std::vector<float> x(350);
     for (uint64_t round = 0; round <= kLastRound; ++round) {
       TALLY_RETURN_IF_ERROR(optimizer->Step(absl::MakeSpan(x), Gradient(w, round)));
     }
-    if (w != 0) return absl::OkStatus();
-    trained.residual = optimizer->Residual();
-    trained.shared_share = optimizer->shared_share();
+    if (w == 0) trained.optimizer = std::move(optimizer);
     return absl::OkStatus();
   }),
               IsOk());
-  trained.residual.resize(300);
-  trained.log = group.TakeLog();
+  trained.log = trained.group->TakeLog();
   return trained;
 }
 
 UndoneContribution Undone(const Trained& trained, uint32_t chunk) {
   UndoneContribution undone = {.chunk = chunk};
+  SharedBuffer before;
   for (const LoopbackEntry& entry : trained.log) {
     if (entry.chunk != chunk) continue;
-    undone.mean_before = entry.place.round + 1 == kLastRound ? entry.result : undone.mean_before;
     undone.place = entry.place;
     undone.exchange = entry.exchange;
     undone.payload = entry.contributions[0];
+    undone.mean_before = std::exchange(before, entry.result);
   }
   return undone;
 }
@@ -102,14 +113,32 @@ class ResidualToKeepTest : public testing::TestWithParam<std::string> {};
 // A round that a crash undid, and one that was missed, leave the same.
 TEST_P(ResidualToKeepTest, WhatWasUndoneIsAsGoodAsMissed) {
   const Trained missed = Train(GetParam(), /*misses_the_last_round=*/true);
-  Trained counted = Train(GetParam(), /*misses_the_last_round=*/false);
-  const absl::Span<float> residual = absl::MakeSpan(counted.residual);
-  ASSERT_THAT(counted.residual, testing::Not(Pointwise(FloatNear(1e-2f), missed.residual)));
-  for (const uint32_t chunk : {0u, 1u}) {
-    EXPECT_THAT(PutBack(Undone(counted, chunk), TestLayout(), counted.shared_share, residual),
-                IsOk());
+  const Trained counted = Train(GetParam(), /*misses_the_last_round=*/false);
+  ASSERT_THAT(counted.Residual(), Not(Pointwise(FloatNear(1e-2f), missed.Residual())));
+  const Layout layout = TestLayout();
+  CountingClient client(&layout);
+  client.undone = {Undone(counted, 0), Undone(counted, 1)};
+  const absl::StatusOr<std::vector<float>> kept = ResidualToKeep(&client, counted.optimizer.get());
+  ASSERT_THAT(kept, IsOk());
+  EXPECT_THAT(*kept, Pointwise(FloatNear(1e-5f), missed.Residual()));
+}
+
+TEST_P(ResidualToKeepTest, WhatOthersHandedOverIsInIt) {
+  const Trained trained = Train(GetParam(), /*misses_the_last_round=*/false);
+  std::vector<float> expected = trained.Residual();
+  for (size_t i = 256; i < 300; ++i) expected[i] += 2.0f;
+  Buffer payload(44 * sizeof(float));
+  for (size_t i = 0; i < 44; ++i) {
+    constexpr float kTwo = 2.0f;
+    std::memcpy(payload.data() + i * sizeof(float), &kTwo, sizeof(float));
   }
-  EXPECT_THAT(counted.residual, Pointwise(FloatNear(1e-5f), missed.residual));
+  const Layout layout = TestLayout();
+  CountingClient client(&layout);
+  client.inheritances.push_back(
+      {.leaver = "w-2", .chunk = 1, .payload = std::make_shared<const Buffer>(std::move(payload))});
+  const absl::StatusOr<std::vector<float>> kept = ResidualToKeep(&client, trained.optimizer.get());
+  ASSERT_THAT(kept, IsOk());
+  EXPECT_THAT(*kept, Pointwise(FloatNear(1e-5f), expected));
 }
 
 INSTANTIATE_TEST_SUITE_P(Methods, ResidualToKeepTest,
@@ -120,31 +149,20 @@ TEST(PutBackTest, WhatCannotBeToldStaysAway) {
   const Trained counted = Train("onebit_adam", /*misses_the_last_round=*/false);
   UndoneContribution undone = Undone(counted, 0);
   undone.mean_before = nullptr;
-  std::vector<float> residual = counted.residual;
-  EXPECT_THAT(PutBack(undone, TestLayout(), counted.shared_share, absl::MakeSpan(residual)),
-              IsOk());
+  std::vector<float> residual = counted.Residual();
+  EXPECT_THAT(PutBack(undone, TestLayout(), *counted.optimizer, absl::MakeSpan(residual)), IsOk());
+  undone = Undone(counted, 0);
   undone.payload = nullptr;
-  EXPECT_THAT(PutBack(undone, TestLayout(), 0.0f, absl::MakeSpan(residual)), IsOk());
-  EXPECT_EQ(residual, counted.residual) << "a copy of an unknown mean, and unknown values";
-}
-
-TEST(PutBackTest, SparseValuesComeBackWhereTheyWere) {
-  std::vector<float> residual(300, 1.0f);
-  const UndoneContribution undone = {
-      .chunk = 1,
-      .exchange = {SparseExchange{.max_values = 4}},
-      .payload = std::make_shared<const Buffer>(EncodeSparse({{0, 43}}, {{2.0f, -3.0f}}, 44)),
-  };
-  EXPECT_THAT(PutBack(undone, TestLayout(), 0.0f, absl::MakeSpan(residual)), IsOk());
-  EXPECT_THAT(absl::MakeConstSpan(residual).subspan(255, 3), ElementsAre(1, 3, 1));
-  EXPECT_EQ(residual.back(), -2.0f);
+  EXPECT_THAT(PutBack(undone, TestLayout(), *counted.optimizer, absl::MakeSpan(residual)), IsOk());
+  EXPECT_EQ(residual, counted.Residual()) << "a copy of an unknown mean, and unknown values";
 }
 
 TEST(PutBackTest, APayloadOfAnotherExchangeIsRefused) {
-  Trained counted = Train("onebit_adam", /*misses_the_last_round=*/false);
+  const Trained counted = Train("onebit_adam", /*misses_the_last_round=*/false);
   UndoneContribution undone = Undone(counted, 0);
   undone.chunk = 1;
-  EXPECT_THAT(PutBack(undone, TestLayout(), 0.0f, absl::MakeSpan(counted.residual)),
+  std::vector<float> residual = counted.Residual();
+  EXPECT_THAT(PutBack(undone, TestLayout(), *counted.optimizer, absl::MakeSpan(residual)),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("bytes")));
 }
 

@@ -79,7 +79,15 @@ class DeviceOneBitAdam final : public Optimizer {
     return residual.ok() ? *std::move(residual) : std::vector<float>();
   }
 
-  float shared_share() const override { return options_.adam.beta1; }
+  absl::StatusOr<bool> TurnIntoSharedPart(uint64_t offset, absl::Span<float> mean) const override {
+    if (mean.empty()) return true;
+    TALLY_ASSIGN_OR_RETURN(const std::vector<float> variance,
+                           FetchElements(state_.second_moment(offset, mean.size()), *lane_));
+    for (size_t i = 0; i < mean.size(); ++i) {
+      mean[i] = variance[i] == 0.0f ? 0.0f : options_.adam.beta1 * mean[i];
+    }
+    return true;
+  }
 
   absl::Status Inherit(uint64_t offset, absl::Span<const float> x) override {
     const ScopedFloatEnvironment float_environment;
