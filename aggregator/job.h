@@ -214,8 +214,8 @@ class Job {
   void EvictSilentMembers(absl::Time now, Actions& actions);
   // Of workers that are in no roster any more a recovery waits no longer than that.
   void GiveUpAbsent(absl::Duration evict_after, absl::Time now, Actions& actions);
-  // Ends the waiting of a recovery for a worker that is dead.
-  void EvictMissing(const v1::Member& dead, absl::Time now, Actions& actions);
+  // Ends the waiting of a recovery for workers that are dead.
+  void EvictMissing(absl::Time now, Actions& actions);
   // From here on that incarnation is dead. `why` completes "worker `w-5` was evicted: ".
   void Evict(const std::string& worker, const std::string& why, absl::Time now, Actions& actions);
   // Others know that these, and earlier incarnations, are dead.

@@ -152,7 +152,6 @@ void Job::LearnFences(const google::protobuf::RepeatedPtrField<v1::Member>& fenc
     }
     uint64_t& fence = fences_[dead.worker()];
     fence = std::max(fence, dead.incarnation());
-    EvictMissing(dead, now, actions);
     const auto observer = observers_.find(dead.worker());
     if (observer != observers_.end() && observer->second.incarnation <= fence) {
       SendAway({dead.worker(), observer->second.incarnation}, observer->second, {},
@@ -162,13 +161,16 @@ void Job::LearnFences(const google::protobuf::RepeatedPtrField<v1::Member>& fenc
       DropObserver(dead.worker(), absl::OkStatus(), actions);
     }
   }
+  EvictMissing(now, actions);
 }
 
-void Job::EvictMissing(const v1::Member& dead, absl::Time now, Actions& actions) {
+void Job::EvictMissing(absl::Time now, Actions& actions) {
   if (!recovery_.has_value()) return;
   for (const MemberId& missing : recovery_->missing()) {
-    if (missing.worker != dead.worker() || missing.incarnation > dead.incarnation()) continue;
-    return Evict(missing.worker, "another aggregator has evicted it", now, actions);
+    const auto fence = fences_.find(missing.worker);
+    if (fence == fences_.end() || fence->second < missing.incarnation) continue;
+    Evict(missing.worker, "another aggregator has evicted it", now, actions);
+    if (!recovery_.has_value()) return;
   }
 }
 

@@ -13,8 +13,13 @@ namespace {
 
 using ::testing::DoubleNear;
 
-TrainedWorker EndOf(const Optimizer& optimizer, std::vector<float> x) {
-  return {std::move(x), optimizer.Residual(), optimizer.SaveState(), optimizer.statistics()};
+TrainedWorker EndOf(const Optimizer& optimizer, const Layout& layout, std::vector<float> x) {
+  std::vector<float> shared_part(layout.num_compressed(), 1.0f);
+  const absl::StatusOr<bool> shares = optimizer.TurnIntoSharedPart(0, absl::MakeSpan(shared_part));
+  EXPECT_THAT(shares, IsOk());
+  if (shares.ok() && !*shares) shared_part.clear();
+  return {std::move(x), optimizer.Residual(), std::move(shared_part), optimizer.SaveState(),
+          optimizer.statistics()};
 }
 
 absl::StatusOr<TrainedWorker> TrainOnDevice(const ComparedMethod& method, Exchanger* exchanger) {
@@ -25,7 +30,7 @@ absl::StatusOr<TrainedWorker> TrainOnDevice(const ComparedMethod& method, Exchan
     TALLY_RETURN_IF_ERROR(trainer.Step(*optimizer, method.gradient(0, round)));
   }
   TALLY_ASSIGN_OR_RETURN(std::vector<float> x, trainer.Parameters());
-  return EndOf(*optimizer, std::move(x));
+  return EndOf(*optimizer, method.layout(), std::move(x));
 }
 
 }  // namespace
@@ -36,7 +41,7 @@ TrainedWorker TrainOnHost(const ComparedMethod& method, LoopbackGroup& group, si
   for (uint64_t round = 0; round < method.num_rounds; ++round) {
     EXPECT_THAT(optimizer->Step(absl::MakeSpan(x), method.gradient(worker, round)), IsOk());
   }
-  return EndOf(*optimizer, std::move(x));
+  return EndOf(*optimizer, method.layout(), std::move(x));
 }
 
 TrainedWorker ExpectTheHostsBits(const ComparedMethod& method, LoopbackOptions loopback) {
@@ -64,6 +69,7 @@ TrainedWorker ExpectTheHostsBits(const ComparedMethod& method, LoopbackOptions l
   EXPECT_EQ(trained.x, expected[0].x);
   EXPECT_EQ(other.x, trained.x);
   EXPECT_EQ(trained.residual, expected[0].residual);
+  EXPECT_EQ(trained.shared_part, expected[0].shared_part);
   EXPECT_EQ(trained.state, expected[0].state);
   EXPECT_EQ(trained.statistics.steps, method.num_rounds);
   EXPECT_EQ(trained.statistics.abstained_chunks, expected[0].statistics.abstained_chunks);

@@ -34,6 +34,8 @@ struct ComparedMethod {
 struct TrainedWorker {
   std::vector<float> x;
   std::vector<float> residual;
+  // Of contributions after a mean of ones (Optimizer::TurnIntoSharedPart); empty: none is.
+  std::vector<float> shared_part;
   std::string state;
   OptimizerStatistics statistics;
 };

@@ -84,7 +84,7 @@ class DeviceOneBitAdam final : public Optimizer {
     TALLY_ASSIGN_OR_RETURN(const std::vector<float> variance,
                            FetchElements(state_.second_moment(offset, mean.size()), *lane_));
     for (size_t i = 0; i < mean.size(); ++i) {
-      mean[i] = variance[i] == 0.0f ? 0.0f : options_.adam.beta1 * mean[i];
+      mean[i] = variance[i] > 0.0f ? options_.adam.beta1 * mean[i] : 0.0f;
     }
     return true;
   }
