@@ -58,14 +58,17 @@ bool WasEvicted(const std::vector<AppliedEntry>& entries, const std::string& wor
 
 // Who has fallen behind, or leaves, may have read what a crash undid, and is not told before the
 // run is over: as an observer, or as a member that the others held for dead. A newcomer may have
-// seen the last round of those who have died since, and whom a minority held for dead.
+// seen the last entry of those who have died since, and whom the others took out with the entry in
+// its place, or a minority with any.
 bool MayHaveReadUndone(const SimulationReport& report, const std::string& worker,
                        const std::vector<AppliedEntry>& rest,
                        const std::vector<AppliedEntry>& others) {
   const bool saw_the_dead =
       Contains(report.newcomers, worker) &&
-      std::any_of(others.begin(), others.end(),
-                  [](const AppliedEntry& entry) { return IsMinoritys(entry.header); });
+      std::any_of(others.begin(), others.end(), [&](const AppliedEntry& entry) {
+        const bool is_in_its_place = !rest.empty() && entry.place == rest[0].place;
+        return IsMinoritys(entry.header) || (is_in_its_place && entry.header.evicted_size() > 0);
+      });
   if (!Contains(report.outrun_workers, worker) && !Contains(report.early_leavers, worker) &&
       !saw_the_dead) {
     return false;

@@ -21,8 +21,8 @@ TEST_P(SchedulesTest, EveryInvariantHolds) {
 // Schedules that have found something (docs/simulation.md).
 TEST(FoundSchedulesTest, EveryInvariantHolds) {
   for (const uint64_t seed :
-       {118379u,   153475u,   162168u,   169251u,   177496u,   204135u,  212654u,
-        226244u,   305513u,   391391u,   400847u,   420687u,   428855u,  10055746u,
+       {2010247u,  3012927u,  118379u,   153475u,   162168u,   169251u,  177496u, 204135u,
+        212654u,   226244u,   305513u,   391391u,   400847u,   420687u,  428855u, 10055746u,
         10062340u, 10085781u, 10105531u, 10123635u, 10156491u, 20028964u}) {
     EXPECT_THAT(CheckSchedule(ScheduleOf(seed)), IsOk()) << "seed " << seed;
   }
