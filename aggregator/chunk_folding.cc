@@ -15,17 +15,9 @@ void ChunkRecovery::StartFolding() {
   phase_ = Phase::kFolding;
   fold_position_ = 1;
   if (rebased_) return;
-  const absl::optional<Roster> roster = RosterOf(headers_.front().header.epoch());
+  const absl::optional<Roster> roster = FirstRoster(KnownHeaders());
   if (!roster.has_value()) return Rebase();
   fold_roster_ = *roster;
-}
-
-absl::optional<Roster> ChunkRecovery::RosterOf(uint64_t epoch) const {
-  for (const auto& [worker, entry] : claims_) {
-    const auto found = entry.second.rosters.find(epoch);
-    if (found != entry.second.rosters.end()) return found->second;
-  }
-  return absl::nullopt;
 }
 
 void ChunkRecovery::Fold(Work& work) {

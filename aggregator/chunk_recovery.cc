@@ -174,20 +174,36 @@ void ChunkRecovery::Rebase() {
   snapshot_complete_ = true;
 }
 
-std::map<std::string, std::pair<uint64_t, Place>> ChunkRecovery::LastCounted() const {
+std::vector<const v1::ResultHeader*> ChunkRecovery::KnownHeaders() const {
   std::vector<const v1::ResultHeader*> headers;
   if (rebased_) {
     for (const CheckedResult& result : results_) headers.push_back(&result.header);
   } else {
     for (const ReplayedHeader& entry : headers_) headers.push_back(&entry.header);
   }
+  return headers;
+}
+
+absl::optional<Roster> ChunkRecovery::FirstRoster(
+    const std::vector<const v1::ResultHeader*>& headers) const {
+  for (const auto& [worker, entry] : claims_) {
+    const auto found = entry.second.rosters.find(headers.front()->epoch());
+    if (found == entry.second.rosters.end()) continue;
+    absl::StatusOr<Roster> last = found->second;
+    for (size_t i = 1; i < headers.size() && last.ok(); ++i) last = last->After(*headers[i]);
+    if (last.ok() && *last == *roster_) return found->second;
+  }
+  return absl::nullopt;
+}
+
+std::map<std::string, std::pair<uint64_t, Place>> ChunkRecovery::LastCounted() const {
+  const std::vector<const v1::ResultHeader*> headers = KnownHeaders();
+  absl::optional<Roster> roster = FirstRoster(headers);
+  if (!roster.has_value()) return {};
   std::map<std::string, std::pair<uint64_t, Place>> last_counted;
-  // Who takes part after an entry is known of the first one too, who took part in it only if its
-  // roster is the same.
-  absl::optional<Roster> roster = RosterOf(headers.front()->epoch());
   for (const v1::ResultHeader* const header : headers) {
-    if (!roster.has_value()) break;
     const bool is_first = header == headers.front();
+    // Who took part in the first one is known only if nobody has come or gone with it.
     if (header->has_exchange() && (!is_first || header->roster_size() == 0)) {
       const auto participants = roster->Participants(header->participants());
       if (!participants.ok()) return {};
@@ -195,12 +211,8 @@ std::map<std::string, std::pair<uint64_t, Place>> ChunkRecovery::LastCounted() c
         last_counted[member.worker] = {member.incarnation, PlaceOf(*header)};
       }
     }
-    if (is_first) continue;
-    absl::StatusOr<Roster> next = roster->After(*header);
-    roster = next.ok() ? absl::make_optional(*std::move(next)) : absl::nullopt;
+    if (!is_first) roster = *roster->After(*header);
   }
-  // An epoch is a number: of another history it is another roster's.
-  if (!roster.has_value() || !(*roster == *roster_)) return {};
   return last_counted;
 }
 

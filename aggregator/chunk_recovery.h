@@ -152,8 +152,12 @@ class ChunkRecovery {
   // Completes the headers by those of the results.
   void JoinHeaders();
   void StartFolding();
-  // Of the exchange after the entry with that epoch; unset: nobody here knows it.
-  absl::optional<Roster> RosterOf(uint64_t epoch) const;
+  // The headers of entries that lead on to the newest one.
+  std::vector<const v1::ResultHeader*> KnownHeaders() const;
+  // Who takes part after the first of them: a roster with its epoch from which they lead to that
+  // after the newest entry. Of another history the number may be another roster's. Unset: nobody
+  // here knows it.
+  absl::optional<Roster> FirstRoster(const std::vector<const v1::ResultHeader*>& headers) const;
   std::map<std::string, std::pair<uint64_t, Place>> LastCounted() const;
   // Goes on until contributions or an outcome must be waited for.
   void Fold(Work& work);

@@ -18,6 +18,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Key;
 using ::testing::SizeIs;
 
 TEST_F(ChunkRecoveryTest, WaitsForEverybodyInTheNewestHeadsRoster) {
@@ -182,6 +183,20 @@ TEST_F(ChunkRecoveryTest, TakesASavedResidualFromWhoLacksTheGenesis) {
   const ChunkRecovery::Recovered recovered = recovery_->TakeRecovered();
   EXPECT_FALSE(recovered.rebased);
   EXPECT_NE(recovered.residual, nullptr);
+}
+
+// Two histories number their rosters alike.
+TEST_F(ChunkRecoveryTest, ARosterOfAnotherHistoryIsNotTakenForThisOnes) {
+  ChunkClaim lost = ClaimUpTo(1);
+  lost.rosters[0] = *Roster::Create(0, {{"x", 1}, {"y", 2}});
+  recovery_->SetClaim({"a", 7}, lost);
+  recovery_->SetClaim(Member(0), ClaimUpTo(3));
+  recovery_->SetClaim(Member(1), ClaimUpTo(3));
+  AnswerAll();
+  ASSERT_EQ(recovery_->phase(), ChunkRecovery::Phase::kDone);
+  const ChunkRecovery::Recovered recovered = recovery_->TakeRecovered();
+  EXPECT_FALSE(recovered.rebased);
+  EXPECT_THAT(recovered.last_counted, ElementsAre(Key("w-0"), Key("w-1")));
 }
 
 TEST_F(ChunkRecoveryTest, StartsAgainWhenAMemberGoesAway) {

@@ -103,12 +103,33 @@ TEST_F(SessionSettleTest, WhatIsCountedAfterTheLastExchangeThatCountsIsUndone) {
   EXPECT_EQ(driver_.session().counters().undone_contributions, 1u);
 }
 
+TEST_F(SessionSettleTest, OfMoreThanOneTheNewestIsPutBackAndAllAreCounted) {
+  for (uint32_t chunk = 0; chunk < 4; ++chunk) {
+    ASSERT_THAT(driver_.Contribute(chunk), IsOk());
+    driver_.Close(chunk);
+  }
+  Fence(0, {});
+  v1::Welcome welcome;
+  welcome.set_verdict(v1::Welcome::VERDICT_FENCED);
+  *welcome.mutable_fence() = EncodeMember(Self());
+  v1::Welcome::ChunkState& state = *welcome.add_chunks();
+  state.set_chunk(1);
+  // The genesis: nothing of it counts.
+  state.mutable_last_counted()->set_round(~uint64_t{0});
+  driver_.session().OnWelcome(1, welcome, driver_.now());
+  const std::vector<UndoneContribution> undone = driver_.session().TakeUndone();
+  ASSERT_THAT(undone, SizeIs(2));
+  EXPECT_EQ(undone[0].place, (Place{0, 0}));
+  EXPECT_EQ(undone[0].payload, nullptr);
+  EXPECT_EQ(undone[1].place, (Place{1, 0}));
+}
+
 TEST_F(SessionSettleTest, WhereNothingIsKnownAnotherHistoryUndoesTheNewestEntry) {
   for (const uint32_t chunk : {0u, 2u}) ASSERT_THAT(driver_.Contribute(chunk), IsOk());
   driver_.Take();
   Fence(0, {}, {2});
-  EXPECT_THAT(driver_.Take(), ElementsAre("heartbeat 0", "heartbeat 1", "result 2 missed",
-                                          "result 0 counted"))
+  EXPECT_THAT(driver_.Take(),
+              ElementsAre("heartbeat 0", "heartbeat 1", "result 2 missed", "result 0 counted"))
       << "what builds on it counts nowhere; of the other nobody tells";
   Fence(1, {}, {1, 3});
   EXPECT_EQ(driver_.session().counters().undone_contributions, 3u);
